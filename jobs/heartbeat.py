@@ -1,0 +1,70 @@
+"""The heartbeat of a worker process: keeps the leases of the jobs it works on.
+
+Used by the executor. One UPDATE every few seconds for all that the process holds, on a thread and a database
+connection of its own, so that a long job keeps its lease without doing anything for it.
+"""
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import Error, close_old_connections, connection
+
+from jobs import ledger
+from jobs.models import Job
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = timedelta(seconds=5)  # a quarter of the lease: three beats may fail
+
+
+def worker_name() -> str:
+    """This process, as `Job.worker` shows it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Heartbeat:
+    def __init__(self) -> None:
+        self._held: set[uuid.UUID] = set()
+        self._pid = 0
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def holding(self, job: Job) -> Iterator[None]:
+        """Keep the lease of `job` for as long as the block runs."""
+        if self._pid != os.getpid():  # a forked child inherits the set, but not the thread
+            self._pid, self._held, self._thread = os.getpid(), set(), None
+        self._held.add(job.pk)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="jobs-heartbeat", daemon=True)
+            self._thread.start()
+        try:
+            yield
+        finally:
+            self._held.discard(job.pk)
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(INTERVAL.total_seconds()):
+            held = list(self._held)
+            if held:
+                self._beat(held)
+
+    def _beat(self, held: list[uuid.UUID]) -> None:
+        close_old_connections()
+        try:
+            kept = ledger.beat(held, worker_name())
+        except Error as exc:  # the next beat is 5 s away and the lease lasts 20: say so and go on
+            logger.warning("heartbeat failed held=%s error=%s", len(held), exc)
+            connection.close()
+            return
+        if kept < len(held):  # finished meanwhile, or taken away: its outcome will be refused by the token
+            logger.info("heartbeat held=%s kept=%s", len(held), kept)
+
+
+heartbeat = Heartbeat()

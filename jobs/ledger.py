@@ -1,0 +1,288 @@
+"""Every change of a job's state, each one a guarded UPDATE.
+
+Called by `durable` (enqueue), the dispatcher, the executor, the rescuer, the admin and by application code.
+The promise: a verb changes a row only if the row still is what the caller believes it to be, and the rows that
+a verb returns are exactly the rows it changed. Whoever gets nothing back lost the race, and does nothing.
+
+Where several rows are moved at once they are locked first, skipping rows that somebody else is changing: two
+dispatchers or rescuers share the work instead of deadlocking over it.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, Exists, F, Q, QuerySet, Value, When
+from django.db.models.functions import Now
+
+from jobs.models import Attempt
+from jobs.models import Job as Job
+from jobs.transitions import CHUNK, lock, move
+from jobs.transitions import S as S
+
+LEASE = timedelta(seconds=20)  # how long a worker is believed without a heartbeat, and a message without a claim
+LONGEST_NUDGE_LEASE = 6  # doublings: a backlog must not be published again every 20 s
+
+Moment = datetime | Now  # the database's clock, unless a test passes a time
+
+
+class Cancelled(StrEnum):
+    """What became of a cancel."""
+
+    CANCELLED = "cancelled"  # it will not run
+    IN_FLIGHT = "in flight"  # it runs right now and is asked to stop; its outcome will show
+    FINISHED = "finished"  # it was over before
+
+
+def _held(job: Job) -> QuerySet[Job]:
+    """The row, if the caller still holds the attempt that `job` describes."""
+    return Job.objects.filter(pk=job.pk, token=job.token)
+
+
+# --- Bringing work in ----------------------------------------------------------------------------------
+
+
+def enqueue(job: Job) -> Job:
+    """Insert the row, in the caller's transaction. With the id or unique_key of an earlier job: returns that job."""
+    enqueue_many([job])
+    found = Job.objects.filter(Q(pk=job.pk) | Q(unique_key=job.unique_key, unique_key__isnull=False))
+    return found.order_by("created_at")[0]
+
+
+def enqueue_many(jobs: Sequence[Job]) -> None:
+    """Insert many rows, a chunk per statement. A row whose id or unique_key exists already changes nothing."""
+    Job.objects.bulk_create(jobs, batch_size=CHUNK, ignore_conflicts=True)
+
+
+# --- Getting it to a worker ----------------------------------------------------------------------------
+
+
+def dispatch(queue: str, tasks: Iterable[str], room: int, *, epoch: str = "", now: Moment | None = None) -> list[Job]:
+    """Mark up to `room` due jobs of a queue as queued, the most urgent first. The caller publishes them afterwards.
+
+    `tasks` are the names that this process has code for. `epoch` is the broker's, see `dispatcher`.
+    """
+    at = now or Now()
+    due = Job.objects.filter(state=S.SCHEDULED, queue=queue, run_at__lte=at, task__in=list(tasks))
+    due = due.filter(Q(useful_until__isnull=True) | Q(useful_until__gt=at), cancel_requested=False)
+    with transaction.atomic():
+        return move(
+            lock(due.order_by("-priority", "run_at"), room),
+            "dispatch",
+            queued_at=at,
+            lease_until=_nudge_lease(at),
+            nudges=F("nudges") + 1,
+            epoch=epoch,
+        )
+
+
+def _nudge_lease(at: Moment) -> Case:
+    """Until when an unclaimed message is believed: doubles with each message sent in vain."""
+    steps = [When(nudges=sent, then=at + LEASE * 2**sent) for sent in range(LONGEST_NUDGE_LEASE)]
+    return Case(*steps, default=at + LEASE * 2**LONGEST_NUDGE_LEASE)
+
+
+def release(jobs: QuerySet[Job]) -> int:
+    """Take queued jobs back, uncounted: their message is lost, or was never sent. Returns how many."""
+    with transaction.atomic():
+        return len(move(lock(jobs.filter(state=S.QUEUED)), "release", lease_until=None, queued_at=None, epoch=""))
+
+
+def claim(pk: uuid.UUID | str, worker: str, *, now: Moment | None = None) -> Job | None:
+    """Take a queued job for `worker`, under a lease and a new token. None: it is not there to be taken any more."""
+    at = now or Now()
+    takeable = Job.objects.filter(Q(useful_until__isnull=True) | Q(useful_until__gt=at), pk=pk, cancel_requested=False)
+    claimed = move(
+        takeable,
+        "claim",
+        token=F("token") + 1,
+        nudges=0,
+        worker=worker,
+        started_at=at,
+        lease_until=at + LEASE,
+    )
+    return claimed[0] if claimed else None
+
+
+def beat(held: Iterable[uuid.UUID], worker: str, *, now: Moment | None = None) -> int:
+    """Extend the leases of the jobs that `worker` still works on. Returns how many it still has."""
+    at = now or Now()
+    with transaction.atomic():
+        mine = lock(Job.objects.filter(pk__in=list(held), worker=worker, state=S.RUNNING).order_by("pk"))
+        return mine.update(lease_until=at + LEASE)
+
+
+def holds(job: Job) -> Exists:
+    """A condition for other tables' guards: the caller still holds this attempt and nobody asked it to stop."""
+    return Exists(_held(job).filter(state=S.RUNNING, cancel_requested=False))
+
+
+def is_in(state: Job.State, pk: Any) -> Exists:
+    """A condition for other tables' queries: the job of that id is in `state`."""
+    return Exists(Job.objects.filter(pk=pk, state=state))
+
+
+# --- The outcome of an attempt --------------------------------------------------------------------------
+# Each verb returns False when the attempt was not the caller's to finish any more.
+
+
+def succeed(job: Job, result: Any = None) -> bool:
+    """Done."""
+    return bool(move(_held(job), "succeed", result=result, reason="", **_over()))
+
+
+def back_off(job: Job, delay: timedelta | datetime, attempt: Attempt, **changes: Any) -> bool:
+    """The attempt errored: count it and try again after `delay` (or at a time). A requested cancel wins over it."""
+    run_at = delay if isinstance(delay, datetime) else Now() + delay
+    with transaction.atomic():
+        wanted = _held(job).filter(cancel_requested=False)
+        moved = move(
+            wanted,
+            "back_off",
+            run_at=run_at,
+            failures=F("failures") + 1,
+            reason=attempt.error,
+            **_idle(),
+            **changes,
+        )
+        # The flag only ever goes up, so one of the two finds the row if it still is ours.
+        moved = moved or _stop(_held(job))
+        return _tell(moved, attempt)
+
+
+def snooze(job: Job, until: datetime, attempt: Attempt) -> bool:
+    """Not now, and not counted as a failure."""
+    with transaction.atomic():
+        wanted = _held(job).filter(cancel_requested=False)
+        moved = move(wanted, "snooze", run_at=until, reason=attempt.error, **_idle()) or _stop(_held(job))
+        return _tell(moved, attempt)
+
+
+def give_up(job: Job, attempt: Attempt) -> bool:
+    """The attempt errored and there shall be no other: the job waits among the failed for a person."""
+    with transaction.atomic():
+        moved = move(_held(job), "give_up", failures=F("failures") + 1, reason=attempt.error, **_over())
+        return _tell(moved, attempt)
+
+
+def _stop(rows: QuerySet[Job]) -> list[Job]:
+    return move(rows.filter(cancel_requested=True), "stop", reason="cancelled while it ran", **_over())
+
+
+def _tell(moved: list[Job], attempt: Attempt) -> bool:
+    """Keep the attempt's story, if it was the caller's to end."""
+    for job in moved:
+        if job.state == S.CANCELLED:
+            attempt.outcome = Attempt.Outcome.STOPPED
+        attempt.job, attempt.number, attempt.worker = job, job.token, job.worker
+        attempt.started_at = attempt.started_at or job.started_at
+        attempt.save(force_insert=True)
+    return bool(moved)
+
+
+def _over() -> dict[str, Any]:
+    return {"finished_at": Now(), "lease_until": None}
+
+
+def _idle() -> dict[str, Any]:
+    return {"lease_until": None, "queued_at": None, "worker": ""}
+
+
+# --- Work that was lost, or that came too late ----------------------------------------------------------
+
+
+def rescue(seen: Job, *, now: Moment | None = None) -> Job | None:
+    """Take a running job back from a worker that stopped beating: `seen` is the row as the rescuer read it.
+
+    Tried again at once, or failed when that was its last attempt. None: the worker was alive after all, or another
+    rescuer was faster.
+    """
+    at = now or Now()
+    lost = _held(seen).filter(lease_until=seen.lease_until, lease_until__lt=at)
+    again = Q(max_attempts__isnull=True) | Q(max_attempts__gt=F("failures") + 1)
+    reason = f"its worker was lost ({seen.worker or 'unknown'})"
+    with transaction.atomic():
+        wanted = lost.filter(cancel_requested=False)
+        counted = {"failures": F("failures") + 1, "reason": reason}
+        moved = (
+            move(wanted.filter(again), "rescue", run_at=at, **counted, **_idle())
+            or move(wanted.exclude(again), "bury", **counted, **_over())
+            or _stop(lost)
+        )
+        _tell(moved, Attempt(outcome=Attempt.Outcome.LOST, error=reason, started_at=seen.started_at))
+        return moved[0] if moved else None
+
+
+def expire(*, now: Moment | None = None, limit: int = CHUNK) -> list[Job]:
+    """End jobs that did not start while they were useful."""
+    late = Job.objects.filter(state__in=[S.SCHEDULED, S.QUEUED], useful_until__lte=now or Now())
+    with transaction.atomic():
+        return move(lock(late.order_by("useful_until"), limit), "expire", reason="too late to be useful", **_over())
+
+
+def reject(tasks: Iterable[str], overdue: timedelta, *, now: Moment | None = None) -> list[Job]:
+    """Fail jobs that no worker has had code for, for longer than `overdue`. `tasks` are the names we have code for."""
+    at = now or Now()
+    orphans = Job.objects.filter(state=S.SCHEDULED, run_at__lt=at - overdue).exclude(task__in=list(tasks))
+    reason = "no worker knows this task; deploy its code, then retry"
+    with transaction.atomic():
+        return move(lock(orphans, CHUNK), "reject", reason=reason, **_over())
+
+
+# --- What people and applications ask for ---------------------------------------------------------------
+
+
+def cancel(ids: Iterable[uuid.UUID], reason: str) -> dict[uuid.UUID, Cancelled]:
+    """Cancel jobs. Answers for each id that exists: cancelled, in flight, or finished before.
+
+    The flag first, then the state: a flagged job is never dispatched, claimed or tried again, so nothing slips
+    through between the two statements.
+    """
+    wanted, outcome = list(ids), {}
+    for start in range(0, len(wanted), CHUNK):
+        rows = Job.objects.filter(pk__in=wanted[start : start + CHUNK])
+        with transaction.atomic():
+            rows.unfinished().update(cancel_requested=True)
+            cancelled = move(rows.filter(cancel_requested=True), "cancel", reason=reason, **_over())
+            states = dict(rows.values_list("pk", "state"))
+        done = {job.pk for job in cancelled}
+        for pk, state in states.items():
+            still = Cancelled.IN_FLIGHT if state == S.RUNNING else Cancelled.FINISHED
+            outcome[pk] = Cancelled.CANCELLED if pk in done else still
+    return outcome
+
+
+def reschedule(times: dict[uuid.UUID, tuple[datetime, datetime | None]]) -> set[uuid.UUID]:
+    """Give jobs that have not started a new (run_at, useful_until). Returns the ids that were moved."""
+    moved: set[uuid.UUID] = set()
+    pairs = list(times.items())
+    for start in range(0, len(pairs), CHUNK // 5):
+        some = dict(pairs[start : start + CHUNK // 5])
+        run_at = Case(*[When(pk=pk, then=Value(when)) for pk, (when, _) in some.items()])
+        until = Case(*[When(pk=pk, then=Value(until)) for pk, (_, until) in some.items()], default=F("useful_until"))
+        with transaction.atomic():
+            rows = Job.objects.filter(pk__in=some, cancel_requested=False)
+            moved |= {job.pk for job in move(rows, "reschedule", run_at=run_at, useful_until=until, **_idle())}
+    return moved
+
+
+def retry(
+    ids: Iterable[uuid.UUID], *, run_at: datetime | None = None, useful_until: datetime | None = None
+) -> set[uuid.UUID]:
+    """Run jobs again that failed, expired or were cancelled: a person's decision. Returns the ids it applies to."""
+    wanted, again = list(ids), set()
+    for start in range(0, len(wanted), CHUNK):
+        changes = {
+            "run_at": run_at or Now(),
+            "useful_until": useful_until,
+            "finished_at": None,
+            "failures": 0,
+        }
+        rows = Job.objects.filter(pk__in=wanted[start : start + CHUNK])
+        with transaction.atomic():
+            moved = move(rows, "retry", cancel_requested=False, reason="retried by a person", **changes, **_idle())
+        again |= {job.pk for job in moved}
+    return again

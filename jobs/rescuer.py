@@ -1,0 +1,55 @@
+"""Brings back what a lost worker or a lost message held, and ends what came too late.
+
+Called by the clock every few seconds; any number may run at once. A job is taken from a worker only if the row still
+shows the token and the lease that were seen here, so a worker that was merely slow keeps its job.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from jobs import durable, ledger
+from jobs.models import Job
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_WITH_UNKNOWN_TASKS = timedelta(hours=1)  # a rolling deploy is over by then
+LIMIT = 500
+
+
+@dataclass(frozen=True)
+class Rescued:
+    """What one pass did, in jobs."""
+
+    released: int = 0  # their message was lost
+    restarted: int = 0  # their worker was lost
+    failed: int = 0  # their worker was lost once too often
+    stopped: int = 0  # their worker was lost after a cancel was asked for
+    expired: int = 0  # too late to be useful
+    rejected: int = 0  # no code for them
+
+
+def lost(now: ledger.Moment) -> QuerySet[Job]:
+    """Running jobs whose lease is over, as this pass sees them."""
+    return Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=now).order_by("lease_until")[:LIMIT]
+
+
+def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
+    """One pass."""
+    at = now or Now()
+    states = [rescued.state for seen in lost(at) if (rescued := ledger.rescue(seen, now=now))]
+    overdue = Job.objects.filter(state=Job.State.QUEUED, lease_until__lt=at).order_by("lease_until")
+    done = Rescued(
+        released=ledger.release(overdue),
+        restarted=states.count(Job.State.SCHEDULED),
+        failed=states.count(Job.State.FAILED),
+        stopped=states.count(Job.State.CANCELLED),
+        expired=len(ledger.expire(now=now)),
+        rejected=len(ledger.reject(durable.names(), PATIENCE_WITH_UNKNOWN_TASKS, now=now)),
+    )
+    if done != Rescued():
+        logger.warning("rescued %s", " ".join(f"{name}={count}" for name, count in vars(done).items() if count))
+    return done

@@ -1,0 +1,186 @@
+"""The owner's screens. Bookings and payments change through their modules, never by a raw save, so that reminders
+always follow; what became of them is shown as messages.
+"""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+
+from notifications import bookings, payments, reconciler
+from notifications.forms import BookingForm, PaymentForm
+from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
+
+
+def show(admin_page: Any, request: HttpRequest, receipt: bookings.Receipt) -> None:
+    """Tell what became of the reminders."""
+    parts = {
+        "planned": receipt.planned,
+        "withdrawn": receipt.cancelled,
+        "already sent": receipt.already_sent,
+        "being sent at this moment": receipt.in_flight,
+    }
+    text = ", ".join(f"{len(deliveries)} {what}" for what, deliveries in parts.items() if deliveries)
+    level = messages.WARNING if receipt.in_flight else messages.SUCCESS
+    admin_page.message_user(request, f"Reminders: {text or 'nothing to change'}.", level)
+
+
+class DeliveryInline(admin.TabularInline[Delivery, Any]):
+    model = Delivery
+    extra = 0
+    can_delete = False
+    show_change_link = True
+    ordering = ("revision", "send_at")
+    readonly_fields = fields = ("rule", "channel", "revision", "send_at", "state", "reason", "sent_at", "detail")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class Undeletable:
+    """Rows that deliveries refer to are cancelled or switched off instead, so that the story stays whole."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Customer)
+class CustomerAdmin(admin.ModelAdmin[Customer]):
+    list_display = ("name", "email", "phone", "locale", "time_zone")
+    search_fields = ("name", "email", "external_id")
+
+
+@admin.register(Booking)
+class BookingAdmin(Undeletable, admin.ModelAdmin[Booking]):
+    form = BookingForm
+    list_display = ("service", "customer", "local_start", "time_zone", "status", "revision")
+    list_filter = ("status", "starts_at")
+    list_select_related = ("customer",)
+    search_fields = ("external_id", "service", "customer__name", "customer__email")
+    autocomplete_fields = ("customer",)
+    readonly_fields = ("status", "revision", "starts_at", "ends_at")
+    date_hierarchy = "starts_at"
+    inlines = (DeliveryInline,)
+    actions = ("cancel",)
+
+    def save_model(self, request: HttpRequest, obj: Booking, form: ModelForm[Booking], change: bool) -> None:
+        if change:
+            receipt = bookings.change(obj, **form.cleaned_data)
+        else:
+            made, receipt = bookings.book(**form.cleaned_data)
+            obj.pk = made.pk
+        obj.refresh_from_db()
+        show(self, request, receipt)
+
+    @admin.action(description="Cancel the selected bookings", permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Booking]) -> None:
+        for booking in queryset:
+            try:
+                receipt = bookings.cancel(booking)
+            except bookings.NotOpen as exc:
+                self.message_user(request, str(exc), messages.ERROR)
+                continue
+            self.log_change(request, booking, "cancel")
+            self.message_user(request, f"Cancelled: {booking}.")
+            show(self, request, receipt)
+
+
+@admin.register(Payment)
+class PaymentAdmin(Undeletable, admin.ModelAdmin[Payment]):
+    form = PaymentForm
+    list_display = ("subject", "customer", "amount", "paid_amount", "currency", "due_on", "status")
+    list_filter = ("status", "currency", "due_on")
+    list_select_related = ("customer",)
+    search_fields = ("external_id", "subject", "customer__name", "customer__email")
+    autocomplete_fields = ("customer", "booking")
+    readonly_fields = ("status", "paid_amount", "revision")
+    date_hierarchy = "due_on"
+    inlines = (DeliveryInline,)
+    actions = ("mark_paid", "cancel")
+
+    def save_model(self, request: HttpRequest, obj: Payment, form: ModelForm[Payment], change: bool) -> None:
+        if change:
+            receipt = payments.change(obj, **form.cleaned_data)
+        else:
+            made, receipt = payments.request_payment(**form.cleaned_data)
+            obj.pk = made.pk
+        obj.refresh_from_db()
+        show(self, request, receipt)
+
+    @admin.action(description="Mark the selected payments as paid", permissions=["change"])
+    def mark_paid(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
+        self._each(request, queryset, payments.mark_paid, "paid")
+
+    @admin.action(description="Call the selected payments off", permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
+        self._each(request, queryset, payments.cancel, "called off")
+
+    def _each(self, request: HttpRequest, queryset: QuerySet[Payment], verb: Any, done: str) -> None:
+        for payment in queryset:
+            try:
+                receipt = verb(payment)
+            except bookings.NotOpen as exc:
+                self.message_user(request, str(exc), messages.ERROR)
+                continue
+            self.log_change(request, payment, done)
+            self.message_user(request, f"{payment}: {done}.")
+            show(self, request, receipt)
+
+
+@admin.register(ReminderRule)
+class ReminderRuleAdmin(Undeletable, admin.ModelAdmin[ReminderRule]):
+    list_display = ("name", "anchor", "offset", "at_time", "channel", "message", "active")
+    list_filter = ("anchor", "active")
+
+    def save_model(self, request: HttpRequest, obj: ReminderRule, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        reconciler.reconcile_all.delay()  # a row of this transaction: the rule and its consequences go together
+        self.message_user(request, "Existing bookings and payments are being planned anew.")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(Undeletable, admin.ModelAdmin[Delivery]):
+    list_display = ("id", "customer", "rule", "channel", "state", "reason", "send_at", "sent_at")
+    list_filter = ("state", "reason", "channel", "rule")
+    list_select_related = ("customer", "rule")
+    search_fields = ("customer__email", "customer__name", "provider_id")
+    ordering = ("-id",)
+    actions = ("withdraw", "resend")
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # deliveries are made by rules
+
+    def has_change_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
+        return False
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("notifications.cancel_delivery")
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("notifications.retry_delivery")
+
+    @admin.action(description="Withdraw the selected deliveries", permissions=["cancel"])
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        chosen = list(queryset)
+        taken = reconciler.withdraw([delivery.pk for delivery in chosen], str(request.user))
+        for delivery in chosen:
+            self.log_change(request, delivery, "withdraw")
+        self.message_user(request, f"{taken} withdrawn, {len(chosen) - taken} were not waiting any more.")
+
+    @admin.action(description="Try the selected deliveries again", permissions=["retry"])
+    def resend(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        chosen = list(queryset)
+        again = reconciler.resend([delivery.pk for delivery in chosen], str(request.user))
+        for delivery in chosen:
+            self.log_change(request, delivery, "resend")
+        left = len(chosen) - again
+        rest = (
+            f" {left} left alone: only refused or withdrawn ones whose time has come are tried again." if left else ""
+        )
+        self.message_user(request, f"{again} tried again.{rest}")

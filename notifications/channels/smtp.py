@@ -1,0 +1,46 @@
+"""An SMTP backend that knows whether the server may have taken a message.
+
+Used through EMAIL_BACKEND. smtplib reports a connection that breaks in the middle and one that breaks before the
+message was handed over with the same exception. Here everything up to the server's 354 is certainly not taken;
+a break after that raises `Unanswered`.
+"""
+
+import re
+import smtplib
+from typing import Any
+
+from django.core.mail.backends.smtp import EmailBackend
+
+
+class Unanswered(smtplib.SMTPException):
+    """The message was handed over; the answer never came."""
+
+
+class _Exact(smtplib.SMTP):
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        """As smtplib's, with the two halves told apart."""
+        self.putcmd("data")
+        code, reply = self.getreply()
+        if code != 354:
+            self._rset()  # type: ignore[attr-defined]  # else the server answers the next message with "nested MAIL", as if that were wrong
+            raise smtplib.SMTPDataError(code, reply)
+        if isinstance(msg, str):
+            msg = msg.encode("ascii")
+        body = re.sub(rb"(?m)^\.", b"..", re.sub(rb"(?:\r\n|\n|\r(?!\n))", b"\r\n", msg))
+        end = b".\r\n" if body.endswith(b"\r\n") else b"\r\n.\r\n"
+        try:
+            self.send(body + end)
+            return self.getreply()
+        except (OSError, smtplib.SMTPServerDisconnected) as exc:
+            self.close()
+            raise Unanswered("the connection broke before the server answered") from exc
+
+
+class _ExactSSL(_Exact, smtplib.SMTP_SSL):
+    pass
+
+
+class ExactBackend(EmailBackend):
+    @property
+    def connection_class(self) -> type[smtplib.SMTP]:
+        return _ExactSSL if self.use_ssl else _Exact

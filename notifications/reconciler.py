@@ -1,0 +1,93 @@
+"""Keeps deliveries straight: with the rules, and with what became of their jobs.
+
+`reconcile` is the safety net under `plan` for rows that were changed past the application (an SQL shell, a changed
+rule); beat runs it every hour, `manage.py schedule_reminders` by hand. `settle` ends deliveries whose job ended without
+telling. `withdraw` and `resend` are an operator's decisions about single deliveries.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from django.db import transaction
+from django.db.models import OuterRef, QuerySet
+from django.utils import timezone
+
+from jobs import ledger
+from jobs.durable import Durable
+from notifications.models import Booking, Delivery, Payment, ReminderRule
+from notifications.reminders import CHUNK, Plan, Reason, State, plan
+
+
+def reconcile(*, now: datetime | None = None) -> Iterator[Plan]:
+    """Plan every upcoming booking and open payment, a chunk per transaction. Yields what each chunk changed."""
+    now = now or timezone.now()
+    # A rule may also speak after the start: its bookings are not over yet.
+    after = max((rule.offset for rule in ReminderRule.objects.all()), default=timedelta())
+    since = now - max(after, timedelta())
+    yield from _in_chunks(Booking.objects.filter(status=Booking.Status.BOOKED, starts_at__gt=since), now)
+    yield from _in_chunks(Payment.objects.filter(status=Payment.Status.OPEN), now)
+
+
+def _in_chunks(rows: QuerySet[Any], now: datetime) -> Iterator[Plan]:
+    last = 0
+    while True:
+        with transaction.atomic():
+            some = rows.filter(pk__gt=last).select_related("customer").select_for_update(of=("self",)).order_by("pk")
+            anchors = list(some[:CHUNK])
+            if not anchors:
+                return
+            done = plan(anchors, now=now)
+        last = anchors[-1].pk
+        yield done
+
+
+def settle() -> int:
+    """End the deliveries whose job ended without telling: cancelled by an operator, or lost too often."""
+    ended = 0
+    open_rows = Delivery.objects.filter(state__in=[State.PLANNED, State.SENDING])
+    for job_state, state, reason in (
+        (ledger.S.CANCELLED, State.SKIPPED, Reason.JOB_CANCELLED),
+        (ledger.S.FAILED, State.REFUSED, ""),
+    ):
+        rows = open_rows.filter(ledger.is_in(job_state, OuterRef("pk")))
+        ended += rows.filter(state=State.PLANNED).update(state=state, reason=reason, detail="see its job")
+        ended += rows.filter(state=State.SENDING).update(state=State.IN_DOUBT, detail="its job ended while sending")
+    return ended
+
+
+def withdraw(ids: Iterable[UUID], who: str) -> int:
+    """Take planned deliveries back. Returns how many will certainly not go out."""
+    wanted = list(ids)
+    with transaction.atomic():
+        rows = Delivery.objects.filter(pk__in=wanted, state=State.PLANNED)
+        withdrawn = rows.update(state=State.SKIPPED, reason=Reason.JOB_CANCELLED, detail=f"by {who}")
+        ledger.cancel(wanted, f"withdrawn by {who}")
+    return withdrawn
+
+
+def resend(ids: Iterable[UUID], who: str) -> int:
+    """Try refused or withdrawn deliveries again, now. The intent fence still decides. Returns how many."""
+    wanted = list(ids)
+    again = [State.REFUSED, State.SKIPPED]
+    with transaction.atomic():
+        rows = Delivery.objects.filter(pk__in=wanted, state__in=again, send_at__lte=timezone.now())
+        rows = rows.filter(
+            ledger.is_in(ledger.S.FAILED, OuterRef("pk")) | ledger.is_in(ledger.S.CANCELLED, OuterRef("pk"))
+        )
+        chosen = list(rows.select_for_update().values_list("pk", flat=True))
+        Delivery.objects.filter(pk__in=chosen).update(state=State.PLANNED, reason="", detail=f"sent again by {who}")
+        return len(ledger.retry(chosen))
+
+
+@shared_task(base=Durable, name="notifications.reconcile")
+def reconcile_all() -> int:
+    """Returns the number of deliveries that had to be changed."""
+    return sum(done.changes for done in reconcile())
+
+
+@shared_task(name="notifications.settle", ignore_result=True)
+def settle_all() -> None:
+    settle()

@@ -1,0 +1,102 @@
+"""Fixtures that everyone needs: a worker in this process, the machine's servers, and no way to skip in silence."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery import current_app
+from celery.app.trace import setup_worker_optimizations, trace_task_ret
+
+from jobs import dispatcher, executor
+from notifications.channels import email
+from tests import probes  # noqa: F401  registers the sample tasks
+
+SERVERS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}
+
+
+@pytest.fixture(autouse=True)
+def _empty_broker() -> None:
+    """The in-process broker is global: what one test left there is not the next one's."""
+    with current_app.connection_for_write() as connection:
+        for queue in current_app.amqp.queues:
+            connection.default_channel.queue_purge(queue) if _declared(connection, queue) else None
+
+
+@pytest.fixture(autouse=True)
+def _no_kept_connection() -> Iterator[None]:
+    """The email channel keeps its connection; the next test has other settings."""
+    yield
+    email.close()
+
+
+def _declared(connection: Any, queue: str) -> bool:
+    current_app.amqp.queues[queue](connection.default_channel).declare()
+    return True
+
+
+class InProcessWorker:
+    """Takes messages from the in-process broker and runs them through the code that a pool process runs."""
+
+    def __init__(self) -> None:
+        setup_worker_optimizations(current_app._get_current_object())
+        current_app.use_fast_trace_task = False
+        from celery.app.trace import build_tracer
+
+        for name, task in current_app.tasks.items():
+            task.__trace__ = build_tracer(name, task, current_app.loader, app=current_app)
+
+    def messages(self) -> list[Any]:
+        """Take everything that waits at the broker, in order."""
+        taken = []
+        with current_app.connection_for_write() as connection:
+            channel = connection.default_channel
+            for queue in current_app.amqp.queues:
+                while (message := channel.basic_get(queue, no_ack=True)) is not None:
+                    taken.append(channel.message_to_python(message) if isinstance(message, dict) else message)
+        return taken
+
+    def run(self, message: Any) -> tuple[int, Any, float | None]:
+        """Run one message. Returns what a pool process tells its parent: (failed, value, seconds)."""
+        request = dict(message.headers) | {"properties": message.properties, "delivery_info": message.delivery_info}
+        return trace_task_ret(
+            request["task"],
+            request["id"],
+            request,
+            message.body,
+            message.content_type,
+            message.content_encoding,
+            app=current_app._get_current_object(),
+        )
+
+    def run_all(self) -> list[tuple[int, Any, float | None]]:
+        return [self.run(message) for message in self.messages()]
+
+    def run_due(self, now: Any = None) -> list[tuple[int, Any, float | None]]:
+        """Dispatch what is due at `now` and run it."""
+        dispatcher.dispatch_due(now)
+        return self.run_all()
+
+
+@pytest.fixture
+def worker(db: None, monkeypatch: pytest.MonkeyPatch) -> InProcessWorker:
+    # Between tasks a worker drops connections that look broken; the test's own transaction looks like one.
+    monkeypatch.setattr(executor, "close_old_connections", lambda: None)
+    return InProcessWorker()
+
+
+@pytest.fixture
+def need_server() -> Callable[[str], None]:
+    """`need_server("postgres")` skips where that server does not answer, unless CI says that it has to."""
+
+    def need(name: str) -> None:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", SERVERS[name])) == 0:
+                return
+        if name in os.environ.get("REQUIRE_SERVERS", "").split():
+            pytest.fail(f"{name} is required here and does not answer on port {SERVERS[name]}")
+        pytest.skip(f"{name} does not answer on port {SERVERS[name]}")
+
+    return need

@@ -1,0 +1,238 @@
+"""The verbs, called directly. A verb that finds its guard unmet changes nothing."""
+
+import json
+import re
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from jobs import ledger, transitions
+from jobs.models import Attempt, Job
+from tests.factories import HOUR, MINUTE, make_job
+
+pytestmark = pytest.mark.django_db
+
+ALL = [state.value for state in Job.State]
+
+
+def state(job: Job) -> str:
+    return Job.objects.values_list("state", flat=True).get(pk=job.pk)
+
+
+def act(verb: str, job: Job) -> None:
+    """Do `verb` to `job` with every condition beside the state fulfilled."""
+    errored = Attempt(outcome=Attempt.Outcome.ERRORED, error="x")
+    if verb in ("stop", "cancel"):
+        Job.objects.filter(pk=job.pk).update(cancel_requested=verb == "stop")
+    if verb == "bury":
+        Job.objects.filter(pk=job.pk).update(max_attempts=1)
+    if verb == "expire":
+        Job.objects.filter(pk=job.pk).update(useful_until=timezone.now() - MINUTE)
+    if verb == "reject":
+        Job.objects.filter(pk=job.pk).update(task="gone", run_at=timezone.now() - 2 * HOUR)
+    job = Job.objects.get(pk=job.pk)
+    {
+        "dispatch": lambda: ledger.dispatch("default", ["probe.ok"], 10),
+        "release": lambda: ledger.release(Job.objects.filter(pk=job.pk)),
+        "claim": lambda: ledger.claim(job.pk, "me"),
+        "succeed": lambda: ledger.succeed(job),
+        "back_off": lambda: ledger.back_off(job, MINUTE, errored),
+        "snooze": lambda: ledger.snooze(job, timezone.now() + MINUTE, errored),
+        "give_up": lambda: ledger.give_up(job, errored),
+        "stop": lambda: ledger.back_off(job, MINUTE, errored),
+        "rescue": lambda: ledger.rescue(job),
+        "bury": lambda: ledger.rescue(job),
+        "reject": lambda: ledger.reject(["probe.ok"], HOUR),
+        "expire": lambda: ledger.expire(),
+        "cancel": lambda: ledger.cancel([job.pk], "because"),
+        "reschedule": lambda: ledger.reschedule({job.pk: (timezone.now() + HOUR, None)}),
+        "retry": lambda: ledger.retry([job.pk]),
+    }[verb]()
+
+
+@pytest.mark.parametrize("verb", sorted(transitions.TRANSITIONS))
+@pytest.mark.parametrize("source", ALL)
+def test_a_verb_moves_a_job_from_its_source_states_and_from_no_other(verb: str, source: str) -> None:
+    sources, target = transitions.TRANSITIONS[verb]
+    job = make_job(source, lease="over")
+    act(verb, job)
+    assert state(job) == (target if source in sources else source)
+
+
+def test_a_late_finisher_cannot_overwrite_the_next_attempt() -> None:
+    job = make_job("queued")
+    first = ledger.claim(job.pk, "slow:1")
+    assert first
+    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - MINUTE)
+    assert ledger.rescue(Job.objects.get(pk=job.pk))
+    ledger.dispatch("default", ["probe.ok"], 10)
+    second = ledger.claim(job.pk, "fast:2")
+    assert second and second.token == first.token + 1
+    errored = Attempt(outcome=Attempt.Outcome.ERRORED)
+    assert not ledger.succeed(first, "stale")
+    assert not ledger.give_up(first, errored)
+    assert not ledger.back_off(first, MINUTE, errored)
+    assert ledger.succeed(second, "fresh")
+    assert Job.objects.get(pk=job.pk).result == "fresh"
+
+
+def test_a_job_is_claimed_once() -> None:
+    job = make_job("queued")
+    assert ledger.claim(job.pk, "one:1")
+    assert ledger.claim(job.pk, "two:2") is None
+
+
+def test_a_worker_that_beats_keeps_its_job_from_the_rescuer() -> None:
+    seen = make_job("running", lease="over", worker="alive:1")
+    assert ledger.beat([seen.pk], "alive:1") == 1
+    assert ledger.rescue(seen) is None
+    assert state(seen) == "running"
+
+
+def test_another_workers_heartbeat_does_not_extend_a_lease() -> None:
+    seen = make_job("running", lease="over", worker="dead:1")
+    assert ledger.beat([seen.pk], "other:2") == 0
+    assert ledger.rescue(seen)
+
+
+def test_two_rescuers_that_saw_the_same_row_rescue_it_once() -> None:
+    seen = make_job("running", lease="over")
+    assert ledger.rescue(seen)
+    assert ledger.rescue(seen) is None
+    assert Job.objects.get(pk=seen.pk).failures == 1
+
+
+def test_a_job_whose_worker_is_lost_too_often_fails_with_the_reason() -> None:
+    job = make_job("running", lease="over", failures=2, max_attempts=3, worker="oom:1")
+    ledger.rescue(job)
+    job.refresh_from_db()
+    assert job.state == "failed" and "worker was lost (oom:1)" in job.reason
+    assert job.attempts.get().outcome == "lost"
+
+
+def test_a_cancel_of_a_waiting_job_is_final() -> None:
+    job = make_job("queued")
+    assert ledger.cancel([job.pk], "closed tomorrow") == {job.pk: "cancelled"}
+    assert ledger.claim(job.pk, "me") is None
+    assert Job.objects.get(pk=job.pk).reason == "closed tomorrow"
+
+
+def test_a_cancel_of_a_running_job_says_in_flight_and_wins_over_a_retry() -> None:
+    job = make_job("queued")
+    held = ledger.claim(job.pk, "me")
+    assert held
+    assert ledger.cancel([job.pk], "no") == {job.pk: "in flight"}
+    assert ledger.back_off(held, MINUTE, Attempt(outcome=Attempt.Outcome.ERRORED))
+    assert state(job) == "cancelled"
+    assert job.attempts.get().outcome == "stopped"
+
+
+def test_a_cancel_of_a_running_job_whose_worker_dies_is_not_forgotten() -> None:
+    job = make_job("running", lease="over")
+    ledger.cancel([job.pk], "no")
+    ledger.rescue(Job.objects.get(pk=job.pk))
+    assert state(job) == "cancelled"
+
+
+def test_a_cancel_of_a_finished_job_says_finished_and_of_an_unknown_one_nothing() -> None:
+    job = make_job("succeeded")
+    assert ledger.cancel([job.pk, uuid.uuid4()], "no") == {job.pk: "finished"}
+
+
+def test_nothing_runs_before_its_time() -> None:
+    make_job(due=MINUTE)
+    assert ledger.dispatch("default", ["probe.ok"], 10) == []
+
+
+def test_the_window_bounds_how_many_are_queued_and_the_urgent_go_first() -> None:
+    low = [make_job(priority=1) for _ in range(3)]
+    high = make_job(priority=10)
+    assert [job.pk for job in ledger.dispatch("default", ["probe.ok"], 1)] == [high.pk]
+    assert len(ledger.dispatch("default", ["probe.ok"], 2)) == 2
+    assert sum(state(job) == "queued" for job in low) == 2
+
+
+def test_a_job_without_code_is_not_dispatched_and_fails_after_an_hour() -> None:
+    job = make_job(task="gone.task", due=-2 * HOUR)
+    assert ledger.dispatch("default", ["probe.ok"], 10) == []
+    assert [rejected.pk for rejected in ledger.reject(["probe.ok"], HOUR)] == [job.pk]
+    assert "deploy its code" in Job.objects.get(pk=job.pk).reason
+
+
+def test_what_is_no_longer_useful_expires_and_is_not_claimed() -> None:
+    job = make_job("queued", useful_until=timezone.now() - MINUTE)
+    assert ledger.claim(job.pk, "me") is None
+    assert [expired.pk for expired in ledger.expire()] == [job.pk]
+
+
+def test_an_unclaimed_message_is_believed_twice_as_long_each_time() -> None:
+    now = timezone.now()
+    job = make_job()
+    waits = []
+    for _ in range(3):
+        (queued,) = ledger.dispatch("default", ["probe.ok"], 1, now=now)
+        waits.append((queued.lease_until - now) / ledger.LEASE)
+        ledger.release(Job.objects.filter(pk=job.pk))
+    assert waits == [1, 2, 4]
+
+
+def test_a_unique_key_makes_the_second_call_return_the_first_job() -> None:
+    now = timezone.now()
+    first = ledger.enqueue(Job(task="probe.ok", queue="default", run_at=now, unique_key="welcome-7"))
+    second = ledger.enqueue(Job(task="probe.ok", queue="default", run_at=now, unique_key="welcome-7"))
+    assert first.pk == second.pk
+    assert Job.objects.count() == 1
+
+
+def test_enqueueing_in_a_transaction_that_is_rolled_back_leaves_nothing() -> None:
+    with pytest.raises(RuntimeError), transaction.atomic():
+        ledger.enqueue(Job(task="probe.ok", queue="default", run_at=timezone.now()))
+        raise RuntimeError
+    assert Job.objects.count() == 0
+
+
+def test_a_persons_retry_resets_the_failures_but_never_the_fence() -> None:
+    job = make_job("failed", failures=4, token=9)
+    assert ledger.retry([job.pk]) == {job.pk}
+    job.refresh_from_db()
+    assert (job.state, job.failures, job.token) == ("scheduled", 0, 9)
+
+
+def test_a_job_cannot_be_held_without_a_lease() -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_job("running", lease_until=None)
+
+
+def test_a_verb_on_no_rows_returns_nothing() -> None:
+    assert ledger.release(Job.objects.none()) == 0
+
+
+def test_many_jobs_are_inserted_and_moved_with_a_few_statements(django_assert_max_num_queries) -> None:
+    now = timezone.now()
+    jobs = [Job(task="probe.ok", queue="default", run_at=now, args=[n]) for n in range(1_000)]
+    with django_assert_max_num_queries(40):  # SQLite takes 37 rows of this width per statement, PostgreSQL 500
+        ledger.enqueue_many(jobs)
+    later = {job.pk: (now + timedelta(seconds=n), None) for n, job in enumerate(jobs[:100])}
+    with django_assert_max_num_queries(3):
+        assert len(ledger.reschedule(later)) == 100
+    with django_assert_max_num_queries(5):
+        assert set(ledger.cancel([job.pk for job in jobs[:400]], "x").values()) == {"cancelled"}
+
+
+def test_the_diagram_in_the_architecture_page_is_the_table() -> None:
+    text = (Path(__file__).parents[2] / "ARCHITECTURE.md").read_text()
+    drawn = set(re.findall(r"^\s+(\w+) --> (\w+): (.+)$", text, re.M))
+    arrows = {(s.value, target.value) for sources, target in transitions.TRANSITIONS.values() for s in sources}
+    assert {(source, target) for source, target, _ in drawn} == arrows
+    named = {verb.strip() for _, _, verbs in drawn for verb in verbs.split(",")}
+    assert named == set(transitions.TRANSITIONS)
+
+
+def test_arguments_survive_the_row() -> None:
+    kept = {"umlaut": "Größe", "emoji": "🕙", "nested": [{"a": None}]}
+    job = make_job(kwargs=kept)
+    assert json.dumps(Job.objects.get(pk=job.pk).kwargs, sort_keys=True) == json.dumps(kept, sort_keys=True)
