@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from celery import shared_task
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
@@ -20,8 +21,8 @@ from jobs import ledger
 from jobs.durable import Durable, Snooze
 from notifications import rendering
 from notifications.channels import CHANNELS
-from notifications.channels.base import Busy, Message, Receipt, Refused
-from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
+from notifications.channels.base import Busy, Message, Refused
+from notifications.models import Booking, Delivery, Payment, ReminderRule
 from notifications.timing import Window
 
 State, Reason = Delivery.State, Delivery.Reason
@@ -119,11 +120,8 @@ def _unwanted(rule: ReminderRule, anchor: Anchor) -> str:
         return Reason.CANCELLED
     if not rule.active:
         return Reason.RULE_OFF
-    return "" if _address(anchor.customer, rule.channel) else Reason.NO_ADDRESS
-
-
-def _address(customer: Customer, channel: str) -> str:
-    return {"email": customer.email}[channel]
+    address = {"email": anchor.customer.email}[rule.channel]
+    return "" if address else Reason.NO_ADDRESS
 
 
 class _Changes:
@@ -248,7 +246,7 @@ def deliver(self: Durable, delivery_id: str) -> str:
         # Unknown, or something nobody thought of: the provider may have the message. Never sent again by itself.
         _end(intent, State.IN_DOUBT, detail=f"{type(exc).__name__}: {exc}")
         raise
-    return _sent(intent, receipt)
+    return _end(intent, State.SENT, sent_at=Now(), provider_id=receipt.provider_id)
 
 
 def _rendered(delivery: Delivery, mine: QuerySet[Delivery]) -> Message:
@@ -297,10 +295,6 @@ def _why_not(mine: QuerySet[Delivery], job: ledger.Job) -> str:
     return _end(mine.filter(state=State.PLANNED), State.SKIPPED, reason=reason)
 
 
-def _end(rows: QuerySet[Delivery], state: Delivery.State, **changes: str) -> str:
+def _end(rows: QuerySet[Delivery], state: Delivery.State, **changes: Any) -> str:
     rows.update(state=state, **changes)
     return state
-
-
-def _sent(intent: QuerySet[Delivery], receipt: Receipt) -> str:
-    return _end(intent, State.SENT, sent_at=Now(), provider_id=receipt.provider_id)  # type: ignore[arg-type]

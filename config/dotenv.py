@@ -1,0 +1,56 @@
+"""The file `.env` of `make run`: read as the settings read it, written once when it is missing.
+
+Used by config/stack.py. Promise: an existing file is never changed, and nobody else can read a new one.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import environ
+
+TEMPLATE = """\
+# Settings of this installation, written by `make run`. Real environment variables win over this file.
+# .env.example explains everything that can be set.
+
+# Signs sessions and links. Who changes it logs everybody out; who knows it can log in as anybody.
+SECRET_KEY={secret_key}
+
+# Opens Flower (the workers' monitor); the user name is "flower".
+FLOWER_PASSWORD={flower_password}
+
+# Where the web server, Flower and the bundled broker listen, all on 127.0.0.1.
+#PORT=8000
+#FLOWER_PORT=5555
+#BROKER_PORT=6399
+
+# Where the database, outgoing mail and the broker's files live. Default: data/ beside this file.
+#DATA_DIR=/var/lib/punctual
+
+# A broker or a database of your own instead of the bundled ones.
+#BROKER_URL=redis://127.0.0.1:6379/0
+#DATABASE_URL=postgres://user:password@127.0.0.1:5432/punctual
+"""
+
+
+def read(file: Path) -> dict[str, str]:
+    """The variables that the file sets; none when there is no file."""
+
+    class FromFile(environ.Env):  # type: ignore[misc]  # read_env fills its class's mapping, os.environ by default
+        ENVIRON: dict[str, Any] = {}
+
+    FromFile.read_env(str(file))
+    return {name: str(value) for name, value in FromFile.ENVIRON.items()}
+
+
+def write_when_missing(file: Path) -> bool:
+    """True when it was written now."""
+    text = TEMPLATE.format(secret_key=secrets.token_urlsafe(48), flower_password=secrets.token_urlsafe(15))
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(handle, "w") as stream:
+        stream.write(text)
+    return True

@@ -1,0 +1,23 @@
+"""How gunicorn serves the site; read by every `gunicorn config.wsgi` that is started in this directory.
+
+Workers: WEB_CONCURRENCY (gunicorn's own variable), else two. Arguments on the command line win.
+"""
+
+import os
+
+bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "gthread"
+threads = 4
+
+# The master imports the application, so wrong settings or missing migrations end it with one line.
+# Without this each worker would be refused, and gunicorn would start the next one for ever.
+preload_app = True
+
+timeout = 30
+graceful_timeout = 20
+max_requests = 10_000  # a leak in a library costs a worker now and then, not the machine
+max_requests_jitter = 1_000
+control_socket_disable = True  # nothing here uses it, and a read-only container cannot create it
+accesslog = "-"
+access_log_format = "%(t)s %(m)s %(U)s %(s)s %(B)s bytes %(L)ss"  # no query string: it may hold a name

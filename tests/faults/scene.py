@@ -1,0 +1,52 @@
+"""Run as a process of a stack: `python -m tests.faults.scene book 60 6` and `... report`. Answers in JSON.
+
+The tests' own Django talks to the tests' database; this one has the environment of the stack under test.
+"""
+
+import json
+import os
+import sys
+from datetime import timedelta
+
+import django
+
+
+def book(many: int, seconds: float) -> object:
+    """Bookings whose 15-minute reminders fall due one after the other within `seconds` from now."""
+    from django.utils import timezone
+
+    from notifications import bookings
+    from notifications.models import Customer
+
+    first = timezone.now() + timedelta(minutes=15, seconds=1)
+    for n in range(many):
+        customer = Customer.objects.create(name=f"Customer {n}", email=f"c{n}@example.com")
+        starts_at = first + timedelta(seconds=seconds * n / many)
+        ends_at = starts_at + timedelta(hours=1)
+        bookings.book(customer=customer, service=f"Service {n}", starts_at=starts_at, ends_at=ends_at)
+    return many
+
+
+def report() -> object:
+    """Every delivery that was meant to go out: its id, recipient, state and detail."""
+    from notifications.models import Delivery
+
+    rows = Delivery.objects.exclude(reason="lead_time_past").values_list("pk", "customer__email", "state", "detail")
+    return [(str(pk), *rest) for pk, *rest in rows]
+
+
+def jobs() -> object:
+    """How many jobs of each task are in each state, and the most attempts any of them took."""
+    from django.db.models import Count, Max
+
+    from jobs.models import Job
+
+    rows = Job.objects.filter(task="notifications.deliver").values_list("state").annotate(Count("pk"), Max("token"))
+    return list(rows)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    name, *numbers = sys.argv[1:]
+    print(json.dumps({"book": book, "report": report, "jobs": jobs}[name](*[json.loads(n) for n in numbers])))

@@ -1,0 +1,143 @@
+"""The rules of the house that a reader relies on: who imports whom, where state is written, how long a file is."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = ("config", "jobs", "notifications")
+SOURCES = sorted(
+    path.relative_to(ROOT) for app in OURS for path in (ROOT / app).rglob("*.py") if "migrations" not in path.parts
+)
+LONGEST_FILE, LONGEST_FUNCTION = 300, 50
+PURE = {"notifications/timing.py"}
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, and for `from a import b` both a and a.b."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def modules(folder: str) -> list[Path]:
+    return [path for path in SOURCES if str(path).startswith(folder)]
+
+
+@pytest.mark.parametrize("path", modules("jobs"), ids=str)
+def test_the_ledger_knows_nothing_of_the_product(path: Path) -> None:
+    assert not [name for name in imports(path) if name.split(".")[0] == "notifications"]
+
+
+@pytest.mark.parametrize("path", modules("notifications"), ids=str)
+def test_the_product_uses_the_ledger_through_its_front_doors(path: Path) -> None:
+    used = {".".join(name.split(".")[:2]) for name in imports(path) if name.split(".")[0] == "jobs" and "." in name}
+    assert used <= {"jobs.durable", "jobs.ledger", "jobs.ids"}
+
+
+@pytest.mark.parametrize("path", modules("notifications/channels"), ids=str)
+def test_channels_know_nothing_of_jobs_nor_of_the_tables(path: Path) -> None:
+    ours = {name for name in imports(path) if name.split(".")[0] in OURS}
+    assert not [name for name in ours if not name.startswith("notifications.channels")]
+
+
+@pytest.mark.parametrize("path", sorted(PURE))
+def test_the_arithmetic_of_time_touches_neither_database_nor_clock(path: str) -> None:
+    assert not [name for name in imports(Path(path)) if name.split(".")[0] in ("django", *OURS)]
+    calls = {ast.unparse(node.func) for node in ast.walk(tree(Path(path))) if isinstance(node, ast.Call)}
+    assert not [call for call in calls if call.endswith((".now", ".today", ".utcnow"))]
+
+
+def writes_state(path: Path) -> bool:
+    """Whether the file writes a job's state: an update(state=...) or save on Job, or the helper that does."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("add_update_values"):
+            return True
+        if isinstance(node, ast.ImportFrom) and node.module == "jobs.transitions":
+            return True
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).startswith("Job.objects")
+            and any(keyword.arg == "state" for keyword in node.keywords if ast.unparse(node.func).endswith("update"))
+        ):
+            return True
+    return False
+
+
+def test_only_the_ledger_writes_a_jobs_state() -> None:
+    assert {str(path) for path in SOURCES if writes_state(path)} == {"jobs/ledger.py", "jobs/transitions.py"}
+
+
+def test_no_message_is_published_but_by_the_dispatcher() -> None:
+    publishers = {
+        str(path)
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("send_task", "send_task_message"))
+    }
+    assert publishers == {"jobs/dispatcher.py"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_no_file_and_no_function_is_too_long_to_be_read_at_once(path: Path) -> None:
+    text = (ROOT / path).read_text()
+    assert len(text.splitlines()) <= LONGEST_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.stat().st_size > 400], ids=str)
+def test_a_file_opens_with_what_it_does(path: Path) -> None:
+    text = ast.get_docstring(tree(path))
+    assert text, "no module docstring"
+    assert len(text.splitlines()) <= 14
+
+
+@pytest.mark.parametrize("path", [*modules("jobs"), *modules("notifications")], ids=str)
+def test_imports_stand_at_the_top(path: Path) -> None:
+    late = [
+        node.lineno
+        for function in ast.walk(tree(path))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert not late
+
+
+def test_no_file_is_named_for_nothing() -> None:
+    vague = {"utils", "helpers", "services", "common", "core", "misc", "manager"}
+    assert not [path for path in SOURCES if vague & {part.removesuffix(".py") for part in path.parts}]
+
+
+def test_no_business_logic_hangs_on_signals_or_on_save() -> None:
+    for path in [*modules("jobs"), *modules("notifications")]:
+        assert not [name for name in imports(path) if name.startswith("django.db.models.signals")], path
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.name not in ("save", "delete"), f"{path}: {node.name}"
+
+
+def test_the_six_files_of_the_path_exist_and_the_page_names_them() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    for path in (
+        "notifications/bookings.py",
+        "notifications/reminders.py",
+        "jobs/durable.py",
+        "jobs/dispatcher.py",
+        "jobs/executor.py",
+        "notifications/channels/email.py",
+    ):
+        assert (ROOT / path).exists()
+        assert f"`{path}`" in page
