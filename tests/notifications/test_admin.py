@@ -1,0 +1,191 @@
+"""The owner's screens: what they show, what they change, and that reminders follow."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from jobs.models import Attempt, Job, Queue
+from notifications.models import Booking, Delivery, Payment, ReminderRule
+from tests.factories import DAY, MINUTE, alice, make_booking, make_job, make_payment
+
+pytestmark = pytest.mark.django_db
+
+MODELS = ["jobs_job", "jobs_queue"] + [
+    f"notifications_{name}" for name in ("customer", "booking", "payment", "reminderrule", "delivery")
+]
+
+
+@pytest.fixture
+def olga(client: Client) -> Client:
+    """She operates."""
+    client.force_login(User.objects.create_superuser("olga", password="x"))
+    return client
+
+
+def act(client: Client, model: str, action: str, *ids: object) -> str:
+    url = reverse(f"admin:{model}_changelist")
+    answer = client.post(url, {"action": action, "_selected_action": [str(pk) for pk in ids]}, follow=True)
+    assert answer.status_code == 200
+    return " ".join(str(message) for message in answer.context["messages"])
+
+
+@pytest.mark.parametrize("model", [*MODELS, "django_celery_beat_periodictask", "django_celery_results_taskresult"])
+def test_every_table_has_its_page(olga: Client, model: str) -> None:
+    make_booking(alice())
+    make_payment(Booking.objects.get().customer)
+    Queue.objects.create(name="default")
+    assert olga.get(reverse(f"admin:{model}_changelist")).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_row_has_its_page(olga: Client, model: str) -> None:
+    make_booking(alice())
+    make_payment(Booking.objects.get().customer)
+    Queue.objects.create(name="default")
+    app, name = model.split("_")
+    tables = {"job": Job, "queue": Queue, "booking": Booking, "payment": Payment, "delivery": Delivery}
+    tables |= {"reminderrule": ReminderRule, "customer": type(Booking.objects.get().customer)}
+    row = tables[name].objects.all()[0]
+    assert olga.get(reverse(f"admin:{app}_{name}_change", args=[row.pk])).status_code == 200
+
+
+def test_jobs_are_filtered_by_state_and_found_by_id_and_by_tag(olga: Client) -> None:
+    booking = make_booking(alice())
+    make_job("failed", reason="Flaky: broken")
+    url = reverse("admin:jobs_job_changelist")
+    assert olga.get(url, {"state__exact": "failed"}).context["cl"].result_count == 1
+    assert olga.get(url, {"q": str(Job.objects.filter(state="failed").get().pk)}).context["cl"].result_count == 1
+    assert olga.get(url, {"q": f"booking:{booking.pk}"}).context["cl"].result_count == 3
+    assert olga.get(url, {"q": "no such thing"}).context["cl"].result_count == 0
+
+
+def test_the_job_list_takes_the_same_queries_for_one_job_and_for_many(
+    olga: Client, django_assert_max_num_queries
+) -> None:
+    for _ in range(30):
+        make_job()
+    with django_assert_max_num_queries(8):
+        olga.get(reverse("admin:jobs_job_changelist"))
+
+
+def test_a_job_shows_what_its_attempts_said(olga: Client) -> None:
+    job = make_job("failed", token=1)
+    Attempt.objects.create(job=job, number=1, outcome="errored", error="Flaky: broken", traceback="line 7")
+    page = olga.get(reverse("admin:jobs_job_change", args=[job.pk])).content.decode()
+    assert "Flaky: broken" in page and "line 7" in page
+
+
+def test_cancelling_jobs_tells_what_became_of_each(olga: Client) -> None:
+    waiting, running, over = make_job(), make_job("running"), make_job("succeeded")
+    text = act(olga, "jobs_job", "cancel", waiting.pk, running.pk, over.pk)
+    assert "1 cancelled" in text and "1 in flight" in text and "1 finished" in text
+    assert Job.objects.get(pk=waiting.pk).reason == "cancelled by olga"
+    assert LogEntry.objects.count() == 3
+
+
+def test_retrying_a_failed_job_and_leaving_others_alone(olga: Client) -> None:
+    failed, waiting = make_job("failed", failures=4), make_job()
+    text = act(olga, "jobs_job", "retry", failed.pk, waiting.pk)
+    assert "1 scheduled to run again. 1 left alone" in text
+    assert Job.objects.get(pk=failed.pk).state == "scheduled"
+
+
+def test_a_viewer_can_look_but_not_act(client: Client) -> None:
+    viewer = User.objects.create_user("vera", password="x", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_job"))
+    client.force_login(viewer)
+    job = make_job()
+    act(client, "jobs_job", "cancel", job.pk)
+    assert Job.objects.get(pk=job.pk).state == "scheduled"
+    assert client.post(reverse("admin:jobs_job_delete", args=[job.pk])).status_code == 403
+
+
+def test_pausing_a_queue_takes_back_what_is_queued(olga: Client) -> None:
+    Queue.objects.create(name="default")
+    job = make_job("queued")
+    assert "1 queued jobs taken back" in act(olga, "jobs_queue", "pause", "default")
+    assert Job.objects.get(pk=job.pk).state == "scheduled"
+    assert Queue.objects.get().paused_by == "olga"
+    act(olga, "jobs_queue", "resume", "default")
+    assert Queue.objects.get().paused_at is None
+
+
+def booking_form(**fields: object) -> dict[str, object]:
+    start = (timezone.now() + 2 * DAY).astimezone()
+    empty = {f"deliveries-{name}_FORMS": 0 for name in ("TOTAL", "INITIAL", "MIN_NUM", "MAX_NUM")}
+    form = {"service": "Haircut", "time_zone": "Europe/Berlin", "minutes": 45, "wall_0": f"{start:%Y-%m-%d}"}
+    return form | {"wall_1": "10:00", "location": "", "external_id": ""} | empty | fields
+
+
+def test_booking_in_the_admin_plans_reminders_and_moving_moves_them(olga: Client) -> None:
+    customer = alice()
+    olga.post(reverse("admin:notifications_booking_add"), booking_form(customer=customer.pk))
+    booking = Booking.objects.get()
+    assert (str(booking.wall_time), booking.ends_at - booking.starts_at) == ("10:00:00", timedelta(minutes=45))
+    assert booking.deliveries.filter(state="planned").count() == 3
+    url = reverse("admin:notifications_booking_change", args=[booking.pk])
+    olga.post(url, booking_form(customer=customer.pk, service="Colour"))
+    booking.refresh_from_db()
+    assert (booking.service, booking.revision) == ("Colour", 1)  # other text, same time: not a move
+    answer = olga.post(url, booking_form(customer=customer.pk, wall_1="11:30"), follow=True)
+    booking.refresh_from_db()
+    assert (str(booking.wall_time), booking.revision) == ("11:30:00", 2)
+    assert "3 planned, 3 withdrawn" in answer.content.decode()
+
+
+def test_a_wall_time_that_does_not_exist_is_refused_with_the_reason(olga: Client) -> None:
+    form = booking_form(customer=alice().pk, wall_0="2027-03-28", wall_1="02:30")
+    page = olga.post(reverse("admin:notifications_booking_add"), form).content.decode()
+    assert "leave out 02:30 on that day" in page
+    assert not Booking.objects.exists()
+
+
+def test_cancelling_a_booking_in_the_admin_shows_the_receipt(olga: Client) -> None:
+    booking = make_booking(alice())
+    assert "3 withdrawn" in act(olga, "notifications_booking", "cancel", booking.pk)
+    assert "is cancelled; nothing was changed" in act(olga, "notifications_booking", "cancel", booking.pk)
+
+
+def test_a_booking_with_a_story_cannot_be_deleted(olga: Client) -> None:
+    booking = make_booking(alice())
+    assert olga.post(reverse("admin:notifications_booking_delete", args=[booking.pk])).status_code == 403
+
+
+def test_a_payment_made_and_paid_in_the_admin(olga: Client) -> None:
+    empty = {f"deliveries-{name}_FORMS": 0 for name in ("TOTAL", "INITIAL", "MIN_NUM", "MAX_NUM")}
+    due = f"{timezone.now() + 10 * DAY:%Y-%m-%d}"
+    form = {"customer": alice().pk, "subject": "Cut", "amount": 4550, "currency": "EUR", "due_on": due}
+    olga.post(reverse("admin:notifications_payment_add"), form | {"time_zone": "Europe/Berlin"} | empty)
+    payment = Payment.objects.get()
+    assert payment.deliveries.filter(state="planned").count() == 5
+    assert "5 withdrawn" in act(olga, "notifications_payment", "mark_paid", payment.pk)
+    bad = olga.post(reverse("admin:notifications_payment_add"), form | {"currency": "XXQ"} | empty)
+    assert "ISO 4217" in bad.content.decode()
+
+
+def test_a_changed_rule_replans_as_a_job(olga: Client) -> None:
+    rule = ReminderRule.objects.get(name__startswith="1 hour")
+    fields = {"name": rule.name, "anchor": rule.anchor, "offset": "-02:00:00", "channel": "email", "at_time": ""}
+    url = reverse("admin:notifications_reminderrule_change", args=[rule.pk])
+    olga.post(url, fields | {"message": rule.message, "active": "on", "useful_for": ""})
+    rule.refresh_from_db()
+    assert rule.offset == timedelta(hours=-2)
+    assert Job.objects.get().task == "notifications.reconcile"
+
+
+def test_withdrawing_a_delivery_and_sending_a_refused_one_again(olga: Client) -> None:
+    booking = make_booking(alice())
+    first, second, _ = booking.deliveries.order_by("send_at")
+    assert "1 withdrawn" in act(olga, "notifications_delivery", "withdraw", first.pk)
+    assert Job.objects.get(pk=first.pk).state == "cancelled"
+    Delivery.objects.filter(pk=second.pk).update(state="refused", send_at=timezone.now() - MINUTE)
+    Job.objects.filter(pk=second.pk).update(state="failed")
+    assert "1 tried again" in act(olga, "notifications_delivery", "resend", second.pk)
+    assert Job.objects.get(pk=second.pk).state == "scheduled"
+    second.refresh_from_db()
+    assert second.state == "planned"
