@@ -24,11 +24,11 @@ from celery.utils.serialization import raise_with_context
 from django.db.models.functions import Now
 
 from jobs import executor, ledger
-from jobs.executor import Snooze
+from jobs.executor import Snooze, Stop
 from jobs.ids import new_id
 from jobs.models import Job, Priority
 
-__all__ = ["Durable", "PayloadError", "Priority", "Snooze", "named", "names"]
+__all__ = ["Durable", "PayloadError", "Priority", "Snooze", "Stop", "named", "names"]
 
 LONGEST_PAYLOAD = 64 * 1024  # bytes of JSON; larger data belongs in storage, by reference
 

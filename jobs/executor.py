@@ -43,6 +43,10 @@ class Snooze(Retry):
         return Snooze, (self.until,)
 
 
+class Stop(Ignore):
+    """A task raises it when it finds that it was asked to stop: the job ends as cancelled."""
+
+
 class Nudged:
     """What a worker calls for a message of a durable task."""
 
@@ -82,10 +86,12 @@ class Nudged:
 
     def _record(self, job: Job, took: timedelta, value: Any, info: Any) -> str:
         """Write the tracer's verdict into the row."""
-        if info is None or info.state == states.IGNORED:
+        if info is None or (info.state == states.IGNORED and not isinstance(info.retval, Stop)):
             return "succeeded" if ledger.succeed(job, _kept(value) if info is None else None) else "late"
         attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED)
         attempt.error, attempt.traceback = _error(info.retval), str(getattr(value, "traceback", ""))
+        if isinstance(info.retval, Stop):
+            return "stopped" if ledger.stop(job, attempt) else "late"
         if info.state == states.RETRY:
             return self._again(job, attempt, info.retval)
         if info.state == states.REJECTED and info.retval.requeue:

@@ -168,6 +168,12 @@ def give_up(job: Job, attempt: Attempt) -> bool:
         return _tell(moved, attempt)
 
 
+def stop(job: Job, attempt: Attempt) -> bool:
+    """The attempt ended itself because a cancel was requested."""
+    with transaction.atomic():
+        return _tell(_stop(_held(job)), attempt)
+
+
 def _stop(rows: QuerySet[Job]) -> list[Job]:
     return move(rows.filter(cancel_requested=True), "stop", reason="cancelled while it ran", **_over())
 

@@ -51,6 +51,7 @@ def settle() -> int:
     for job_state, state, reason in (
         (ledger.S.CANCELLED, State.SKIPPED, Reason.JOB_CANCELLED),
         (ledger.S.FAILED, State.REFUSED, ""),
+        (ledger.S.SUCCEEDED, State.REFUSED, ""),  # a restored delivery whose job had run before
     ):
         rows = open_rows.filter(ledger.is_in(job_state, OuterRef("pk")))
         ended += rows.filter(state=State.PLANNED).update(state=state, reason=reason, detail="see its job")

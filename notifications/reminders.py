@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import ledger
-from jobs.durable import Durable, Snooze
+from jobs.durable import Durable, Snooze, Stop
 from notifications import rendering
 from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Message, Refused
@@ -291,7 +291,7 @@ def _why_not(mine: QuerySet[Delivery], job: ledger.Job) -> str:
     if not reason and delivery.useful_until <= now:
         reason = Reason.TOO_LATE
     if not reason:
-        return "not ours"  # the job was cancelled, or given to another worker
+        raise Stop("the job was cancelled, or given to another worker")
     return _end(mine.filter(state=State.PLANNED), State.SKIPPED, reason=reason)
 
 

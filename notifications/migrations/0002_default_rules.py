@@ -4,10 +4,11 @@ from datetime import time, timedelta
 
 from django.db import migrations
 
+# Each stops being useful before the next one is due: after an outage a customer gets one message, not three.
 BOOKING = [
-    ("24 hours before a booking", timedelta(hours=-24)),
-    ("1 hour before a booking", timedelta(hours=-1)),
-    ("15 minutes before a booking", timedelta(minutes=-15)),
+    ("24 hours before a booking", timedelta(hours=-24), timedelta(hours=22)),
+    ("1 hour before a booking", timedelta(hours=-1), timedelta(minutes=40)),
+    ("15 minutes before a booking", timedelta(minutes=-15), None),
 ]
 PAYMENT = [
     ("3 days before a payment is due", -3, "payment_upcoming"),
@@ -20,9 +21,15 @@ PAYMENT = [
 
 def create(apps, schema_editor):
     rules = apps.get_model("notifications", "ReminderRule").objects
-    for name, offset in BOOKING:
+    for name, offset, useful_for in BOOKING:
         rules.get_or_create(
-            name=name, defaults={"anchor": "booking_start", "offset": offset, "message": "booking_upcoming"}
+            name=name,
+            defaults={
+                "anchor": "booking_start",
+                "offset": offset,
+                "useful_for": useful_for,
+                "message": "booking_upcoming",
+            },
         )
     for name, days, message in PAYMENT:
         rules.get_or_create(

@@ -43,7 +43,7 @@ def act(verb: str, job: Job) -> None:
         "back_off": lambda: ledger.back_off(job, MINUTE, errored),
         "snooze": lambda: ledger.snooze(job, timezone.now() + MINUTE, errored),
         "give_up": lambda: ledger.give_up(job, errored),
-        "stop": lambda: ledger.back_off(job, MINUTE, errored),
+        "stop": lambda: ledger.stop(job, errored),
         "rescue": lambda: ledger.rescue(job),
         "bury": lambda: ledger.rescue(job),
         "reject": lambda: ledger.reject(["probe.ok"], HOUR),

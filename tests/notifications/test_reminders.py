@@ -310,6 +310,22 @@ def test_a_job_that_an_operator_cancelled_shows_on_the_delivery(worker: InProces
     assert (delivery.state, delivery.reason) == ("skipped", "job_cancelled")
 
 
+def test_a_job_cancelled_while_it_runs_does_not_send_and_ends_as_cancelled(worker, monkeypatch) -> None:
+    delivery = due_now(first(make_booking(alice())))
+    render = reminders.rendering.render
+
+    def meanwhile(row):
+        assert ledger.cancel([delivery.pk], "olga said so") == {delivery.pk: "in flight"}
+        return render(row)
+
+    monkeypatch.setattr(reminders.rendering, "render", meanwhile)
+    worker.run_due()
+    assert Job.objects.get(pk=delivery.pk).state == "cancelled"
+    reconciler.settle()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.reason, mail.outbox) == ("skipped", "job_cancelled", [])
+
+
 def test_a_name_cannot_add_a_header(worker: InProcessWorker) -> None:
     booking = make_booking(alice(), service="Cut\r\nBcc: victim@example.com")
     due_now(first(booking))
