@@ -25,7 +25,8 @@ class AttemptInline(admin.TabularInline[Attempt, Job]):
 
 @admin.register(Job)
 class JobAdmin(admin.ModelAdmin[Job]):
-    list_display = ("id", "task", "state", "queue", "priority", "run_at", "failures", "worker", "reason")
+    list_display = ("task", "state", "queue", "priority", "run_at", "failures", "reason", "id")
+    list_per_page = 50
     list_filter = ("state", "queue", "priority")
     search_help_text = "A job's id, its unique key, or a tag such as booking:17"
     search_fields = ("unique_key",)  # shows the box; get_search_results decides

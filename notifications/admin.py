@@ -58,12 +58,13 @@ class CustomerAdmin(admin.ModelAdmin[Customer]):
 @admin.register(Booking)
 class BookingAdmin(Undeletable, admin.ModelAdmin[Booking]):
     form = BookingForm
+    readonly_fields = ("status", "revision", "starts_at", "ends_at")
+    fields = ("customer", "service", "location", "wall", "minutes", "time_zone", "external_id", *readonly_fields)
     list_display = ("service", "customer", "local_start", "time_zone", "status", "revision")
     list_filter = ("status", "starts_at")
     list_select_related = ("customer",)
     search_fields = ("external_id", "service", "customer__name", "customer__email")
     autocomplete_fields = ("customer",)
-    readonly_fields = ("status", "revision", "starts_at", "ends_at")
     date_hierarchy = "starts_at"
     inlines = (DeliveryInline,)
     actions = ("cancel",)
