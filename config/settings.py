@@ -36,7 +36,6 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIN
 SECURE_HSTS_SECONDS = 365 * 86400 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health/"]  # probes speak plain HTTP inside the network
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 12 * 3600
@@ -159,7 +158,7 @@ CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 # Direct queues only: kombu drops messages silently when a named exchange has lost its bindings.
 JOBS_QUEUES = env.list("JOBS_QUEUES", default=["default", "messages"])
 JOBS_CLOCK_QUEUE = "clock"  # beat's ticks, served by a worker of their own
-CELERY_TASK_DEFAULT_QUEUE = JOBS_QUEUES[0]
+CELERY_TASK_DEFAULT_QUEUE = (JOBS_QUEUES or ["default"])[0]  # none at all is refused by config/checks.py
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 
 CELERY_TASK_ACKS_LATE = False
@@ -202,7 +201,7 @@ CELERY_BEAT_SCHEDULE = {
     "notifications: plan what is missing": {
         "task": "notifications.reconcile",
         "schedule": 3600.0,
-        "options": {"queue": JOBS_QUEUES[0], "expire_seconds": 3600},
+        "options": {"queue": CELERY_TASK_DEFAULT_QUEUE, "expire_seconds": 3600},
     },
 }
 
