@@ -9,7 +9,7 @@ dispatchers or rescuers share the work instead of deadlocking over it.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -261,7 +261,7 @@ def cancel(ids: Iterable[uuid.UUID], reason: str) -> dict[uuid.UUID, Cancelled]:
     return outcome
 
 
-def reschedule(times: dict[uuid.UUID, tuple[datetime, datetime | None]]) -> set[uuid.UUID]:
+def reschedule(times: Mapping[uuid.UUID, tuple[datetime, datetime | None]]) -> set[uuid.UUID]:
     """Give jobs that have not started a new (run_at, useful_until). Returns the ids that were moved."""
     moved: set[uuid.UUID] = set()
     pairs = list(times.items())

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from celery import current_app
+from celery import current_app as _current_app
 from celery.app.trace import setup_worker_optimizations, trace_task_ret
 
 from jobs import dispatcher, executor
 from notifications.channels import email
 from tests import probes  # noqa: F401  registers the sample tasks
 
+current_app: Any = _current_app  # its channel is the in-process transport's, which the stubs do not know
 SERVERS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}
 
 

@@ -42,18 +42,14 @@ def bob(**fields: Any) -> Customer:
 def make_booking(customer: Customer, *, starts: timedelta | datetime = 2 * DAY, **fields: Any) -> Booking:
     """`starts` is from now, or a moment."""
     starts_at = starts if isinstance(starts, datetime) else timezone.now() + starts
-    booking, _ = bookings.book(
-        customer=customer,
-        **{"service": "Haircut", "starts_at": starts_at, "ends_at": starts_at + HOUR, "time_zone": "Europe/Berlin"}
-        | fields,
-    )
+    usual: dict[str, Any] = {"service": "Haircut", "starts_at": starts_at, "ends_at": starts_at + HOUR}
+    booking, _ = bookings.book(customer=customer, **usual | {"time_zone": "Europe/Berlin"} | fields)
     return booking
 
 
 def make_payment(customer: Customer, *, due: timedelta | date = 10 * DAY, **fields: Any) -> Payment:
     """`due` is from today, or a date."""
     due_on = due if isinstance(due, date) else (datetime.now(UTC) + due).date()
-    payment, _ = payments.request_payment(
-        customer=customer, **{"subject": "Haircut", "amount": 4550, "currency": "EUR", "due_on": due_on} | fields
-    )
+    usual: dict[str, Any] = {"subject": "Haircut", "amount": 4550, "currency": "EUR", "due_on": due_on}
+    payment, _ = payments.request_payment(customer=customer, **usual | fields)
     return payment

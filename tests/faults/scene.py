@@ -6,6 +6,7 @@ The tests' own Django talks to the tests' database; this one has the environment
 import json
 import os
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 
 import django
@@ -49,4 +50,5 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     name, *numbers = sys.argv[1:]
-    print(json.dumps({"book": book, "report": report, "jobs": jobs}[name](*[json.loads(n) for n in numbers])))
+    asked: dict[str, Callable[..., object]] = {"book": book, "report": report, "jobs": jobs}
+    print(json.dumps(asked[name](*[json.loads(n) for n in numbers])))

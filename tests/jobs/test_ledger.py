@@ -175,6 +175,7 @@ def test_an_unclaimed_message_is_believed_twice_as_long_each_time() -> None:
     waits = []
     for _ in range(3):
         (queued,) = ledger.dispatch("default", ["probe.ok"], 1, now=now)
+        assert queued.lease_until
         waits.append((queued.lease_until - now) / ledger.LEASE)
         ledger.release(Job.objects.filter(pk=job.pk))
     assert waits == [1, 2, 4]

@@ -1,6 +1,7 @@
 """The owner's screens: what they show, what they change, and that reminders follow."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -48,7 +49,7 @@ def test_every_row_has_its_page(olga: Client, model: str) -> None:
     make_payment(Booking.objects.get().customer)
     Queue.objects.create(name="default")
     app, name = model.split("_")
-    tables = {"job": Job, "queue": Queue, "booking": Booking, "payment": Payment, "delivery": Delivery}
+    tables: dict[str, Any] = {"job": Job, "queue": Queue, "booking": Booking, "payment": Payment, "delivery": Delivery}
     tables |= {"reminderrule": ReminderRule, "customer": type(Booking.objects.get().customer)}
     row = tables[name].objects.all()[0]
     assert olga.get(reverse(f"admin:{app}_{name}_change", args=[row.pk])).status_code == 200

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from jobs import ledger
 from jobs.models import Job
-from notifications import bookings, payments, reconciler, reminders
+from notifications import bookings, payments, reconciler, reminders, rendering
+from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from tests.conftest import InProcessWorker
@@ -222,13 +223,13 @@ def test_a_reminder_is_never_early(worker: InProcessWorker) -> None:
 def test_a_worker_that_lost_its_job_does_not_send(worker: InProcessWorker, monkeypatch) -> None:
     """Between claim and fence the lease ran out and another worker has the job."""
     delivery = due_now(first(make_booking(alice())))
-    render = reminders.rendering.render
+    render = rendering.render
 
     def slowly(row):
         Job.objects.filter(pk=delivery.pk).update(token=7)
         return render(row)
 
-    monkeypatch.setattr(reminders.rendering, "render", slowly)
+    monkeypatch.setattr(rendering, "render", slowly)
     worker.run_due()
     delivery.refresh_from_db()
     assert (delivery.state, mail.outbox) == ("planned", [])
@@ -247,17 +248,17 @@ def provider(monkeypatch, answer: Exception) -> None:
     def send(message, *, idempotency_key):
         raise answer
 
-    monkeypatch.setitem(reminders.CHANNELS, "email", send)
+    monkeypatch.setitem(CHANNELS, "email", send)
 
 
 def test_a_busy_provider_is_tried_again_later(worker: InProcessWorker, monkeypatch) -> None:
-    delivery, send = due_now(first(make_booking(alice()))), reminders.CHANNELS["email"]
+    delivery, send = due_now(first(make_booking(alice()))), CHANNELS["email"]
     provider(monkeypatch, Busy("451 greylisted"))
     worker.run_due()
     delivery.refresh_from_db()
     job = Job.objects.get(pk=delivery.pk)
     assert (delivery.state, job.state, job.failures) == ("planned", "scheduled", 1)
-    monkeypatch.setitem(reminders.CHANNELS, "email", send)
+    monkeypatch.setitem(CHANNELS, "email", send)
     due_now(delivery)
     worker.run_due()
     delivery.refresh_from_db()
@@ -312,13 +313,13 @@ def test_a_job_that_an_operator_cancelled_shows_on_the_delivery(worker: InProces
 
 def test_a_job_cancelled_while_it_runs_does_not_send_and_ends_as_cancelled(worker, monkeypatch) -> None:
     delivery = due_now(first(make_booking(alice())))
-    render = reminders.rendering.render
+    render = rendering.render
 
     def meanwhile(row):
         assert ledger.cancel([delivery.pk], "olga said so") == {delivery.pk: "in flight"}
         return render(row)
 
-    monkeypatch.setattr(reminders.rendering, "render", meanwhile)
+    monkeypatch.setattr(rendering, "render", meanwhile)
     worker.run_due()
     assert Job.objects.get(pk=delivery.pk).state == "cancelled"
     reconciler.settle()
