@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 from phonenumber_field.modelfields import PhoneNumberField
 
@@ -34,12 +35,18 @@ def zone_field() -> "models.CharField[str, str]":
 
 
 class Customer(models.Model):
-    external_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
+    external_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     name = models.CharField(max_length=200)
-    email = models.EmailField(blank=True, db_index=True)
+    email = models.EmailField(blank=True)
     phone = PhoneNumberField(blank=True)
     locale = models.CharField(max_length=10, default="en")
     time_zone = zone_field()
+
+    class Meta:
+        indexes = [
+            # importers: who has this address
+            models.Index(Lower("email"), name="customer_by_email"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -54,7 +61,7 @@ class Booking(models.Model):
         COMPLETED = "completed"
         NO_SHOW = "no_show"
 
-    external_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
+    external_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="bookings")
     service = models.CharField(max_length=200)
     location = models.CharField(max_length=300, blank=True)
@@ -95,7 +102,7 @@ class Payment(models.Model):
         PAID = "paid"
         CANCELLED = "cancelled"
 
-    external_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
+    external_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="payments")
     booking = models.ForeignKey(Booking, on_delete=models.PROTECT, null=True, blank=True, related_name="payments")
     subject = models.CharField(max_length=200, help_text="what it is for")

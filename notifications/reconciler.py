@@ -21,25 +21,30 @@ from notifications.models import Booking, Delivery, Payment, ReminderRule
 from notifications.reminders import CHUNK, Plan, Reason, State, plan
 
 
-def reconcile(*, now: datetime | None = None) -> Iterator[Plan]:
-    """Plan every upcoming booking and open payment, a chunk per transaction. Yields what each chunk changed."""
+def reconcile(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[Plan]:
+    """Plan every upcoming booking and open payment, a chunk per transaction. Yields what each chunk changed.
+
+    With `dry_run` each chunk is rolled back: it yields what would change.
+    """
     now = now or timezone.now()
     # A rule may also speak after the start: its bookings are not over yet.
     after = max((rule.offset for rule in ReminderRule.objects.all()), default=timedelta())
     since = now - max(after, timedelta())
-    yield from _in_chunks(Booking.objects.filter(status=Booking.Status.BOOKED, starts_at__gt=since), now)
-    yield from _in_chunks(Payment.objects.filter(status=Payment.Status.OPEN), now)
+    yield from _in_chunks(Booking.objects.filter(status=Booking.Status.BOOKED, starts_at__gt=since), now, dry_run)
+    yield from _in_chunks(Payment.objects.filter(status=Payment.Status.OPEN), now, dry_run)
 
 
-def _in_chunks(rows: QuerySet[Any], now: datetime) -> Iterator[Plan]:
+def _in_chunks(rows: QuerySet[Any], now: datetime, dry_run: bool) -> Iterator[Plan]:
     last = 0
     while True:
         with transaction.atomic():
-            some = rows.filter(pk__gt=last).select_related("customer").select_for_update(of=("self",)).order_by("pk")
-            anchors = list(some[:CHUNK])
+            some = rows.filter(pk__gt=last).select_related("customer").order_by("pk")
+            # no_key: rows that refer to these may be inserted meanwhile
+            anchors = list(some.select_for_update(of=("self",), no_key=True)[:CHUNK])
             if not anchors:
                 return
             done = plan(anchors, now=now)
+            transaction.set_rollback(dry_run)
         last = anchors[-1].pk
         yield done
 

@@ -146,7 +146,7 @@ class _Changes:
         self._move.append(delivery)
 
     def restore(self, delivery: Delivery, window: Window) -> None:
-        delivery.send_at, delivery.useful_until = window.send_at, window.useful_until
+        delivery.send_at, delivery.useful_until, delivery.reason = window.send_at, window.useful_until, ""
         self._restore.append(delivery)
 
     def withdraw(self, delivery: Delivery, reason: str) -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifications.files import LONGEST_LINE, Source, UnusableFile
 from notifications.imports import import_bookings, read_bookings
+from notifications.imports.files import LONGEST_LINE, Source, UnusableFile
+from notifications.imports.rows import BadRow, BookingRow
 from notifications.models import Booking, Customer
-from notifications.rows import BadRow, BookingRow
 from tests.factories import alice
 from tests.notifications.test_imports import a_file, whole
 

@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.models import Job
-from notifications import bookings, imports, payments, upserts
-from notifications.files import LONGEST_LINE, MOST_LINES, Source, UnusableFile
-from notifications.imports import import_bookings, import_payments, read_bookings, read_payments
+from notifications import bookings, imports, payments
+from notifications.imports import import_bookings, import_payments, read_bookings, read_payments, upserts
+from notifications.imports.files import LONGEST_LINE, MOST_LINES, Source, UnusableFile
+from notifications.imports.outcomes import Outcome
+from notifications.imports.rows import BOOKING_COLUMNS, PAYMENT_COLUMNS, BadRow, BookingRow, booking_row, payment_row
 from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
-from notifications.outcomes import Outcome
-from notifications.rows import BOOKING_COLUMNS, PAYMENT_COLUMNS, BadRow, BookingRow, booking_row, payment_row
 from tests.factories import alice, make_booking
 
 BOOKING = {

@@ -10,10 +10,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 import notifications
-from notifications.files import Source
 from notifications.imports import read_bookings, read_payments
+from notifications.imports.files import Source
+from notifications.imports.rows import BadRow, BookingRow, PaymentRow
 from notifications.models import Booking, Customer, Delivery, Payment
-from notifications.rows import BadRow, BookingRow, PaymentRow
 
 SAMPLES = Path(notifications.__file__).parent / "samples"
 

@@ -1,0 +1,1 @@
+"""The figures of the README, measured: each module is a command that prints one of them."""
