@@ -253,7 +253,7 @@ def main() -> int:
     values = {**dotenv.read(env_file), **os.environ}
     data_dir = Path(values.get("DATA_DIR") or BASE_DIR / "data")
     stack = Stack(data_dir, ports="configured", log=terminal.log, env_file=env_file)
-    _stop_on_signals(stack)
+    stop_on_signals(stack)
     try:
         with stack:
             if stack.wait_ready():
@@ -266,7 +266,8 @@ def main() -> int:
     return 1 if stack.failure else 0
 
 
-def _stop_on_signals(stack: Stack) -> None:
+def stop_on_signals(stack: Stack) -> None:
+    """Ctrl-C and `kill` stop it, and hurry it when they come again."""
     last = 0.0
 
     def stop(signum: int, frame: FrameType | None) -> None:
