@@ -7,18 +7,24 @@ the row's lease or by the broker's epoch.
 """
 
 import logging
-from collections import Counter
+import time
+from collections import Counter, defaultdict
+from datetime import timedelta
 
 from celery import current_app
+from django.db import Error
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
-from jobs import broker, durable, ledger
-from jobs.executor import NUDGE
+from jobs import broker, ledger, registry
+from jobs.messages import publish
 from jobs.models import Job, Queue
 
 logger = logging.getLogger(__name__)
+
+REFILL_INTERVAL = timedelta(milliseconds=100)
+_refilled: defaultdict[str, float] = defaultdict(float)  # monotonic seconds of this process's last refill
 
 
 def dispatch_due(now: ledger.Moment | None = None) -> int:
@@ -31,11 +37,24 @@ def dispatch_due(now: ledger.Moment | None = None) -> int:
     lost = ledger.release(Job.objects.filter(state=Job.State.QUEUED).exclude(epoch=epoch))
     if lost:
         logger.warning("the broker lost its messages: released=%s", lost)
-    tasks, sent = durable.names(), 0
+    tasks, sent = registry.names(), 0
     for queue, room in _rooms(now or Now()).items():
         if room > 0:
             sent += publish(ledger.dispatch(queue, tasks, room, epoch=epoch, now=now))
     return sent
+
+
+def refill(queue: str) -> int:
+    """The same for one queue, by a worker that has just finished something; at most ten times a second a process."""
+    if time.monotonic() - _refilled[queue] < REFILL_INTERVAL.total_seconds():
+        return 0
+    _refilled[queue] = time.monotonic()
+    try:
+        room = _rooms(Now()).get(queue, 0)
+        return publish(ledger.dispatch(queue, registry.names(), room, epoch=broker.epoch())) if room > 0 else 0
+    except (OperationalError, Error) as exc:
+        logger.warning("no refill, the next tick will do it: %s", exc)
+        return 0
 
 
 def _rooms(now: ledger.Moment) -> dict[str, int]:
@@ -47,31 +66,3 @@ def _rooms(now: ledger.Moment) -> dict[str, int]:
     counts = Job.objects.filter(state=Job.State.QUEUED).values_list("queue").annotate(Count("pk"))
     queued = Counter(dict(counts))
     return {name: rows.get(name, Queue(name=name)).window - queued[name] for name in sorted(names - closed)}
-
-
-def publish(jobs: list[Job]) -> int:
-    """Send one message for each job. What the broker does not take is released. Returns how many went out."""
-    for sent, job in enumerate(jobs):
-        try:
-            _nudge(job)
-        except OperationalError as exc:
-            rest = [unsent.pk for unsent in jobs[sent:]]
-            ledger.release(Job.objects.filter(pk__in=rest))
-            logger.warning("broker refused, released=%s: %s", len(rest), exc)
-            return sent
-    return len(jobs)
-
-
-def _nudge(job: Job) -> None:
-    """The message: Celery's id is the job's, its arguments stay in the row."""
-    options = dict(job.options)
-    headers = options.pop("headers", {}) | {NUDGE: True}
-    current_app.send_task(
-        job.task,
-        task_id=str(job.pk),
-        queue=job.queue,
-        headers=headers,
-        ignore_result=True,
-        retry=False,
-        **options,
-    )

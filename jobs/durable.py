@@ -17,18 +17,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from celery import Task, current_app
+from celery import Task
 from celery.exceptions import Retry
 from celery.result import AsyncResult
 from celery.utils.serialization import raise_with_context
 from django.db.models.functions import Now
 
 from jobs import executor, ledger
-from jobs.executor import Snooze, Stop
 from jobs.ids import new_id
+from jobs.messages import CARRIED
 from jobs.models import Job, Priority
+from jobs.verdict import Snooze, Stop
 
-__all__ = ["Durable", "PayloadError", "Priority", "Snooze", "Stop", "named", "names"]
+__all__ = ["Durable", "PayloadError", "Priority", "Snooze", "Stop"]
 
 LONGEST_PAYLOAD = 64 * 1024  # bytes of JSON; larger data belongs in storage, by reference
 
@@ -47,7 +48,10 @@ class Durable(_Task):
     """A task whose every call is a row first. See the module's text."""
 
     abstract = True
+    is_durable = True
     priority = Priority.NORMAL
+    batch_size = 1  # how many jobs may share a message; for small idempotent kinds 100 or more
+    concurrency = 1  # how many jobs of one message run at a time, on threads; for kinds that wait on a network
     Result: ClassVar = AsyncResult
 
     # Celery keeps in `__trace__` the function that a worker calls for a message. Ours looks at the row first.
@@ -164,24 +168,11 @@ class Durable(_Task):
         return name
 
 
-def named(task: str) -> Durable:
-    """The durable task of that name. Raises LookupError with the names there are."""
-    found = current_app.tasks.get(task)
-    if not isinstance(found, Durable):
-        raise LookupError(f"{task!r} is not a durable task. Known: {', '.join(names())}")
-    return found
-
-
-def names() -> list[str]:
-    """The names of the durable tasks that this process has code for."""
-    return sorted(name for name, task in current_app.tasks.items() if isinstance(task, Durable))
-
-
 def _carried(task: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options that are kept on the row for the run. Anything else is refused: ignoring it would be a lie."""
-    carried = {key: value for key, value in options.items() if key in executor.CARRIED and value}
+    carried = {key: value for key, value in options.items() if key in CARRIED and value}
     ours = {"routing_key", "exchange", "ignore_result", "producer", "shadow", "add_to_parent"}
-    refused = sorted(key for key, value in options.items() if value and key not in executor.CARRIED | ours)
+    refused = sorted(key for key, value in options.items() if value and key not in CARRIED | ours)
     if refused:
         raise TypeError(f"{task} is durable: its calls do not take {', '.join(refused)}")
     return carried

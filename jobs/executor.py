@@ -1,54 +1,42 @@
-"""The worker's side: a message comes in, its row is claimed, run by Celery's own tracer, and the outcome recorded.
+"""The worker's side: a message comes in, its rows are claimed, each is run by Celery's own tracer, and recorded.
 
-Celery calls `Nudged` where it would call a task's tracer (see `Durable.__trace__`). The tracer itself is Celery's, so
-task signals, autoretry, Sentry, OpenTelemetry and Flower's events work as for any other task; it tells the outcome
-that is recorded here. A second message for a row that is gone, cancelled or taken is dropped: it is only a nudge.
+A message of one job carries that job's name and id; Celery calls `Nudged` where it would call the task's tracer (see
+`Durable.__trace__`). Small jobs share a message of `run_batch`. The tracer is Celery's either way, so task signals,
+autoretry, Sentry and OpenTelemetry work as for any other task. A second message for a row that is gone, cancelled or
+taken is dropped: it is only a nudge.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from billiard.einfo import ExceptionInfo
-from celery import states
+from celery import current_app, shared_task, states
 from celery.app.trace import TraceInfo, trace_ok_t
-from celery.exceptions import Ignore, Retry
+from celery.exceptions import Ignore
 from django.db import Error, close_old_connections, connection
 
-from jobs import ledger
+from jobs import dispatcher, ledger
+from jobs.events import events
 from jobs.heartbeat import heartbeat, worker_name
+from jobs.messages import NUDGE
 from jobs.models import Attempt, Job
+from jobs.recorder import Recorder, record
+from jobs.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from jobs.durable import Durable
 
 logger = logging.getLogger(__name__)
 
-NUDGE = "jobs_nudge"  # the header of a message that the dispatcher sent
-CARRIED = frozenset({"headers", "time_limit", "soft_time_limit"})  # options kept on the row for the message
-RECORDING_TRIES = 5
-
-
-class Snooze(Retry):
-    """A task raises it to run again at `until` (aware), without counting a failure."""
-
-    def __init__(self, until: datetime) -> None:
-        super().__init__(f"until {until.isoformat()}", when=until)
-        self.until = until
-
-    def __reduce__(self) -> Any:  # Retry's own would call __init__ with Retry's arguments, in the worker's parent
-        return Snooze, (self.until,)
-
-
-class Stop(Ignore):
-    """A task raises it when it finds that it was asked to stop: the job ends as cancelled."""
+EVENTS = {"succeed": "succeeded", "back_off": "retried", "snooze": "retried", "give_up": "failed", "stop": "revoked"}
 
 
 class Nudged:
-    """What a worker calls for a message of a durable task."""
+    """What a worker calls for a message of one durable job."""
 
     def __init__(self, task: "Durable", tracer: Callable[..., Any]) -> None:
         self.task, self.tracer = task, tracer
@@ -57,59 +45,87 @@ class Nudged:
         request = dict(request or {})
         close_old_connections()
         if NUDGE not in request:
-            return self._adopt(uuid, args, kwargs)
-        try:
-            job = ledger.claim(uuid, worker_name())
-        except Error as exc:
-            logger.warning("claim failed job=%s task=%s error=%s", uuid, self.task.name, exc)
-            connection.close()
-            return _dropped("the database did not answer; the rescuer brings the job back")
-        if job is None:
+            # Sent past apply_async (send_task, Flower): it becomes a row like any other.
+            self.task.apply_async(args, kwargs, task_id=uuid)
+            return _dropped("sent without a row; now it has one")
+        claimed = _claim([uuid])
+        if not claimed:
             return _dropped("the row is not queued: taken, cancelled, or moved")
-        return self._run(job, request)
+        with heartbeat.holding(claimed):
+            answer, verdict = _trace(claimed[0], self.tracer, request)
+            _log(verdict, record(verdict))
+        dispatcher.refill(verdict.job.queue)
+        return answer
 
-    def _run(self, job: Job, request: dict[str, Any]) -> Any:
-        started = time.monotonic()
-        with heartbeat.holding(job):
-            verdict = self.tracer(str(job.pk), job.args, job.kwargs, request | {"retries": job.failures, "job": job})
-            took = timedelta(seconds=time.monotonic() - started)
-            outcome = _insist(lambda: self._record(job, took, *verdict[:2]))
-        logger.info(
-            "job=%s task=%s attempt=%s outcome=%s ms=%.0f",
-            job.pk,
-            job.task,
-            job.token,
-            outcome,
-            took.total_seconds() * 1e3,
+
+@shared_task(name="jobs.run", bind=True, send_events=False, store_errors_even_if_ignored=False)
+def run_batch(self: Any, ids: list[str]) -> None:
+    """Run the jobs of one message, one after the other or, where their task says so, some at a time."""
+    close_old_connections()
+    jobs = _claim(ids)
+    if not jobs:
+        return
+    jobs.sort(key=lambda job: ids.index(str(job.pk)))
+    request = {"hostname": self.request.hostname, "delivery_info": self.request.delivery_info, "is_eager": False}
+    concurrency = min(len(jobs), max(current_app.tasks[job.task].concurrency for job in jobs))  # type: ignore[attr-defined]
+    with heartbeat.holding(jobs), Recorder() as recorder:
+        if concurrency == 1:
+            for job in jobs:
+                _run_one(job, request, recorder)
+        else:
+            with ThreadPoolExecutor(concurrency, "jobs-batch") as pool:
+                for done in [pool.submit(_run_on_thread, job, request, recorder) for job in jobs]:
+                    done.result()
+    dispatcher.refill(jobs[0].queue)
+    events.flush()
+
+
+def _run_on_thread(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
+    try:
+        _run_one(job, request, recorder)
+    finally:
+        connection.close()  # the thread ends with its message
+
+
+def _run_one(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
+    """One job of a batch: as a message of its own would run it."""
+    hostname = request["hostname"]
+    events.send("received", job, hostname, args="", kwargs="", retries=job.failures)
+    if heartbeat.asked_to_stop(job):
+        verdict = Verdict(job, "stop", timedelta(), attempt=Attempt(error="cancelled before it started"))
+    else:
+        events.send("started", job, hostname)
+        tracer = current_app.tasks[job.task].__trace__.tracer
+        _, verdict = _trace(
+            job, tracer, {**request, "id": str(job.pk), "task": job.task, "correlation_id": str(job.pk)}
         )
-        return verdict
+    recorder.add(verdict)
+    told = {"result": repr(verdict.result)[:200], "runtime": verdict.took.total_seconds()}
+    if verdict.attempt is not None:
+        told = {"exception": verdict.attempt.error, "traceback": verdict.attempt.traceback}
+    events.send(EVENTS[verdict.verb], job, hostname, **told)
+    _log(verdict, verdict.verb)
 
-    def _record(self, job: Job, took: timedelta, value: Any, info: Any) -> str:
-        """Write the tracer's verdict into the row."""
-        if info is None or (info.state == states.IGNORED and not isinstance(info.retval, Stop)):
-            return "succeeded" if ledger.succeed(job, _kept(value) if info is None else None) else "late"
-        attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED)
-        attempt.error, attempt.traceback = _error(info.retval), str(getattr(value, "traceback", ""))
-        if isinstance(info.retval, Stop):
-            return "stopped" if ledger.stop(job, attempt) else "late"
-        if info.state == states.RETRY:
-            return self._again(job, attempt, info.retval)
-        if info.state == states.REJECTED and info.retval.requeue:
-            return "backed off" if ledger.back_off(job, timedelta(), attempt) else "late"
-        return "failed" if ledger.give_up(job, attempt) else "late"
 
-    def _again(self, job: Job, attempt: Attempt, retry: Retry) -> str:
-        if isinstance(retry, Snooze):
-            attempt.outcome = Attempt.Outcome.SNOOZED
-            return "snoozed" if ledger.snooze(job, retry.until, attempt) else "late"
-        attempt.error = _error(retry.exc or retry)
-        changes = getattr(retry, "changes", {})
-        return "backed off" if ledger.back_off(job, _delay(retry.when), attempt, **changes) else "late"
+def _claim(ids: list[str]) -> list[Job]:
+    try:
+        return ledger.claim_many(ids, worker_name())
+    except Error as exc:
+        # The rows stay queued; the rescuer takes them back when their lease is over.
+        logger.warning("claim failed jobs=%s error=%s", len(ids), exc)
+        connection.close()
+        return []
 
-    def _adopt(self, uuid: str, args: Any, kwargs: Any) -> Any:
-        """A message that somebody sent past `apply_async` (send_task, Flower): it becomes a row like any other."""
-        self.task.apply_async(args, kwargs, task_id=uuid)
-        return _dropped("sent without a row; now it has one")
+
+def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tuple[Any, Verdict]:
+    started = time.monotonic()
+    answer = tracer(str(job.pk), job.args, job.kwargs, request | {"retries": job.failures, "job": job})
+    return answer, judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
+
+
+def _log(verdict: Verdict, outcome: str) -> None:
+    job, ms = verdict.job, verdict.took.total_seconds() * 1e3
+    logger.info("job=%s task=%s attempt=%s outcome=%s ms=%.0f", job.pk, job.task, job.token, outcome, ms)
 
 
 def _dropped(why: str) -> Any:
@@ -118,34 +134,3 @@ def _dropped(why: str) -> Any:
         raise Ignore(why)
     except Ignore as exc:
         return trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.IGNORED, exc), 0.0, None)
-
-
-def _insist(record: Callable[[], str]) -> str:
-    """Record through a database restart. Safe to repeat: the token lets an outcome be written once.
-
-    What cannot be recorded at all is found by the rescuer when the lease is over, as if the worker had died.
-    """
-    for tried in range(RECORDING_TRIES):
-        try:
-            return record()
-        except Error as exc:
-            logger.warning("recording the outcome failed, try %s of %s: %s", tried + 1, RECORDING_TRIES, exc)
-            connection.close()
-            time.sleep(0.2 * 2**tried)
-    return "unrecorded"
-
-
-def _delay(when: Any) -> timedelta | datetime:
-    return when if isinstance(when, datetime) else timedelta(seconds=float(when or 0))
-
-
-def _error(exc: Any) -> str:
-    return f"{type(exc).__name__}: {exc}"[:2000]
-
-
-def _kept(value: Any) -> Any:
-    """A task's return value as the row keeps it: as JSON, or as its repr where JSON has no word for it."""
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError):
-        return repr(value)[:2000]

@@ -31,22 +31,29 @@ def worker_name() -> str:
 class Heartbeat:
     def __init__(self) -> None:
         self._held: set[uuid.UUID] = set()
+        self._flagged: set[uuid.UUID] = set()
         self._pid = 0
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def holding(self, job: Job) -> Iterator[None]:
-        """Keep the lease of `job` for as long as the block runs."""
-        if self._pid != os.getpid():  # a forked child inherits the set, but not the thread
-            self._pid, self._held, self._thread = os.getpid(), set(), None
-        self._held.add(job.pk)
+    def holding(self, jobs: list[Job]) -> Iterator[None]:
+        """Keep the leases of `jobs` for as long as the block runs."""
+        if self._pid != os.getpid():  # a forked child inherits the sets, but not the thread
+            self._pid, self._held, self._flagged, self._thread = os.getpid(), set(), set(), None
+        mine = {job.pk for job in jobs}
+        self._held |= mine
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="jobs-heartbeat", daemon=True)
             self._thread.start()
         try:
             yield
         finally:
-            self._held.discard(job.pk)
+            self._held -= mine
+            self._flagged -= mine
+
+    def asked_to_stop(self, job: Job) -> bool:
+        """Whether a cancel was asked for while this process held the job, as of the last beat."""
+        return job.pk in self._flagged
 
     def _run(self) -> None:
         pause = threading.Event()
@@ -59,6 +66,7 @@ class Heartbeat:
         close_old_connections()
         try:
             kept = ledger.beat(held, worker_name())
+            self._flagged = ledger.asked_to_stop(held)
         except Error as exc:  # the next beat is 5 s away and the lease lasts 20: say so and go on
             logger.warning("heartbeat failed held=%s error=%s", len(held), exc)
             connection.close()

@@ -11,30 +11,20 @@ dispatchers or rescuers share the work instead of deadlocking over it.
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, Exists, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from jobs.leases import LEASE, for_message
 from jobs.models import Attempt
+from jobs.models import Cancelled as Cancelled
 from jobs.models import Job as Job
 from jobs.transitions import CHUNK, lock, move
 from jobs.transitions import S as S
 
-LEASE = timedelta(seconds=20)  # how long a worker is believed without a heartbeat, and a message without a claim
-LONGEST_NUDGE_LEASE = 6  # doublings: a backlog must not be published again every 20 s
-
 Moment = datetime | Now  # the database's clock, unless a test passes a time
-
-
-class Cancelled(StrEnum):
-    """What became of a cancel."""
-
-    CANCELLED = "cancelled"  # it will not run
-    IN_FLIGHT = "in flight"  # it runs right now and is asked to stop; its outcome will show
-    FINISHED = "finished"  # it was over before
 
 
 def _held(job: Job) -> QuerySet[Job]:
@@ -73,16 +63,10 @@ def dispatch(queue: str, tasks: Iterable[str], room: int, *, epoch: str = "", no
             lock(due.order_by("-priority", "run_at"), room),
             "dispatch",
             queued_at=at,
-            lease_until=_nudge_lease(at),
+            lease_until=for_message(at),
             nudges=F("nudges") + 1,
             epoch=epoch,
         )
-
-
-def _nudge_lease(at: Moment) -> Case:
-    """Until when an unclaimed message is believed: doubles with each message sent in vain."""
-    steps = [When(nudges=sent, then=at + LEASE * 2**sent) for sent in range(LONGEST_NUDGE_LEASE)]
-    return Case(*steps, default=at + LEASE * 2**LONGEST_NUDGE_LEASE)
 
 
 def release(jobs: QuerySet[Job]) -> int:
@@ -93,18 +77,19 @@ def release(jobs: QuerySet[Job]) -> int:
 
 def claim(pk: uuid.UUID | str, worker: str, *, now: Moment | None = None) -> Job | None:
     """Take a queued job for `worker`, under a lease and a new token. None: it is not there to be taken any more."""
+    return next(iter(claim_many([pk], worker, now=now)), None)
+
+
+def claim_many(ids: Sequence[uuid.UUID | str], worker: str, *, now: Moment | None = None) -> list[Job]:
+    """The same for the jobs of one message. Those that it does not return are not there to be taken any more."""
     at = now or Now()
-    takeable = Job.objects.filter(Q(useful_until__isnull=True) | Q(useful_until__gt=at), pk=pk, cancel_requested=False)
-    claimed = move(
-        takeable,
-        "claim",
-        token=F("token") + 1,
-        nudges=0,
-        worker=worker,
-        started_at=at,
-        lease_until=at + LEASE,
-    )
-    return claimed[0] if claimed else None
+    useful = Q(useful_until__isnull=True) | Q(useful_until__gt=at)
+    takeable = Job.objects.filter(useful, pk__in=ids, state=S.QUEUED, cancel_requested=False)
+    held = {"token": F("token") + 1, "nudges": 0, "worker": worker, "started_at": at, "lease_until": at + LEASE}
+    if len(ids) == 1:
+        return move(takeable, "claim", **held)
+    with transaction.atomic():
+        return move(lock(takeable.order_by("pk")), "claim", **held)
 
 
 def beat(held: Iterable[uuid.UUID], worker: str, *, now: Moment | None = None) -> int:
@@ -113,6 +98,11 @@ def beat(held: Iterable[uuid.UUID], worker: str, *, now: Moment | None = None) -
     with transaction.atomic():
         mine = lock(Job.objects.filter(pk__in=list(held), worker=worker, state=S.RUNNING).order_by("pk"))
         return mine.update(lease_until=at + LEASE)
+
+
+def asked_to_stop(ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    """Which of these jobs a cancel was asked for."""
+    return set(Job.objects.filter(pk__in=list(ids), cancel_requested=True).values_list("pk", flat=True))
 
 
 def holds(job: Job) -> Exists:
@@ -132,6 +122,15 @@ def is_in(state: Job.State, pk: Any) -> Exists:
 def succeed(job: Job, result: Any = None) -> bool:
     """Done."""
     return bool(move(_held(job), "succeed", result=result, reason="", **_over()))
+
+
+def succeed_many(jobs: Sequence[Job], result: Any = None) -> int:
+    """Done, all with the same result. Returns how many were the caller's to finish."""
+    mine = Job.objects.none()
+    for token in {job.token for job in jobs}:
+        mine |= Job.objects.filter(token=token, pk__in=[job.pk for job in jobs if job.token == token])
+    with transaction.atomic():
+        return len(move(lock(mine.order_by("pk"), wait=True), "succeed", result=result, reason="", **_over()))
 
 
 def back_off(job: Job, delay: timedelta | datetime, attempt: Attempt, **changes: Any) -> bool:
@@ -251,7 +250,7 @@ def cancel(ids: Iterable[uuid.UUID], reason: str) -> dict[uuid.UUID, Cancelled]:
     for start in range(0, len(wanted), CHUNK):
         rows = Job.objects.filter(pk__in=wanted[start : start + CHUNK])
         with transaction.atomic():
-            rows.unfinished().update(cancel_requested=True)
+            lock(rows.unfinished().order_by("pk"), wait=True).update(cancel_requested=True)
             cancelled = move(rows.filter(cancel_requested=True), "cancel", reason=reason, **_over())
             states = dict(rows.values_list("pk", "state"))
         done = {job.pk for job in cancelled}

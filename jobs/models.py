@@ -3,6 +3,8 @@
 Descriptions only. Whatever changes a job's state is a verb of `ledger.py`; nothing else writes `Job.state`.
 """
 
+from enum import StrEnum
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -17,6 +19,14 @@ class Priority(models.IntegerChoices):
     NORMAL = 5
     HIGH = 10
     URGENT = 20
+
+
+class Cancelled(StrEnum):
+    """What became of a cancel."""
+
+    CANCELLED = "cancelled"  # it will not run
+    IN_FLIGHT = "in flight"  # it runs right now and is asked to stop; its outcome will show
+    FINISHED = "finished"  # it was over before
 
 
 class JobQuerySet(models.QuerySet["Job"]):

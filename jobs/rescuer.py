@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from jobs import durable, ledger
+from jobs import ledger, registry
 from jobs.models import Job
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
         failed=states.count(Job.State.FAILED),
         stopped=states.count(Job.State.CANCELLED),
         expired=len(ledger.expire(now=now)),
-        rejected=len(ledger.reject(durable.names(), PATIENCE_WITH_UNKNOWN_TASKS, now=now)),
+        rejected=len(ledger.reject(registry.names(), PATIENCE_WITH_UNKNOWN_TASKS, now=now)),
     )
     if done != Rescued():
         logger.warning("rescued %s", " ".join(f"{name}={count}" for name, count in vars(done).items() if count))

@@ -52,7 +52,7 @@ def move(rows: QuerySet[Job], verb: str, **changes: Any) -> list[Job]:
     return list(Job.objects.using(rows.db).raw(f"{sql} RETURNING {columns}", params))
 
 
-def lock(rows: QuerySet[Job], limit: int | None = None) -> QuerySet[Job]:
-    """Lock up to `limit` of `rows`, in their order; skips those that somebody else has locked."""
-    ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+def lock(rows: QuerySet[Job], limit: int | None = None, *, wait: bool = False) -> QuerySet[Job]:
+    """Lock up to `limit` of `rows`, in their order. Rows that somebody else has locked are skipped, or waited for."""
+    ids = list(rows.select_for_update(skip_locked=not wait).values_list("pk", flat=True)[:limit])
     return Job.objects.filter(pk__in=ids)

@@ -77,14 +77,14 @@ def test_only_the_ledger_writes_a_jobs_state() -> None:
     assert {str(path) for path in SOURCES if writes_state(path)} == {"jobs/ledger.py", "jobs/transitions.py"}
 
 
-def test_no_message_is_published_but_by_the_dispatcher() -> None:
+def test_no_message_is_published_but_in_one_place() -> None:
     publishers = {
         str(path)
         for path in SOURCES
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("send_task", "send_task_message"))
     }
-    assert publishers == {"jobs/dispatcher.py"}
+    assert publishers == {"jobs/messages.py"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)

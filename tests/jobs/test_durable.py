@@ -8,7 +8,7 @@ from celery.exceptions import Ignore
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import durable
+from jobs import durable, registry
 from jobs.models import Job
 from tests import probes
 from tests.conftest import InProcessWorker
@@ -214,7 +214,7 @@ def test_a_job_gone_missing_at_the_broker_is_sent_again(worker: InProcessWorker)
         (lambda: probes.ok.apply_async(queue="nobody"), ValueError, "Known: clock, default, messages"),
         (lambda: probes.ok.apply_async(task_id="welcome-7"), ValueError, "unique_key"),
         (lambda: probes.ok.apply_async(link=probes.ok.si()), TypeError, "link"),
-        (lambda: durable.named("probe.typo"), LookupError, "Known:"),
+        (lambda: registry.named("probe.typo"), LookupError, "Known:"),
     ],
 )
 def test_bad_input_is_refused_before_it_is_stored(call, error, says) -> None:
@@ -249,8 +249,8 @@ def test_an_outcome_that_the_database_would_not_take_is_recorded_when_it_does(wo
         return real(*args)
 
     monkeypatch.setattr(ledger, "succeed", restarting)
-    monkeypatch.setattr("jobs.executor.time.sleep", lambda _: None)
-    monkeypatch.setattr("jobs.executor.connection.close", lambda: None)
+    monkeypatch.setattr("jobs.recorder.time.sleep", lambda _: None)
+    monkeypatch.setattr("jobs.recorder.connection.close", lambda: None)
     probes.ok.delay(1)
     worker.run_due()
     assert only().state == "succeeded"

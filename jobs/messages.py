@@ -1,0 +1,61 @@
+"""What travels through the broker: which rows to look at, and nothing else.
+
+Used by the dispatcher, after the commit that marked the rows as queued. A job that travels alone lends its message
+its own task name and id; small jobs of one kind share a message of `jobs.run`.
+"""
+
+import logging
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from jobs import ledger, registry
+from jobs.events import events
+from jobs.models import Job
+
+logger = logging.getLogger(__name__)
+
+NUDGE = "jobs_nudge"  # the header of a message that the dispatcher sent
+CARRIED = frozenset({"headers", "time_limit", "soft_time_limit"})  # options kept on the row for the message
+
+
+def publish(jobs: list[Job]) -> int:
+    """Send the messages. The jobs of those that the broker does not take are released. Returns how many jobs went."""
+    sent = 0
+    with current_app.producer_or_acquire() as producer:
+        for message in _messages(jobs):
+            try:
+                _send(message, producer)
+            except OperationalError as exc:
+                rest = [job.pk for job in jobs[sent:]]
+                ledger.release(Job.objects.filter(pk__in=rest))
+                logger.warning("broker refused, released=%s: %s", len(rest), exc)
+                return sent
+            sent += len(message)
+    return sent
+
+
+def _messages(jobs: list[Job]) -> Iterator[list[Job]]:
+    """Group neighbours of one kind, up to its batch size. What failed before travels alone: it may be poison."""
+    for (name, alone), some in groupby(jobs, key=lambda job: (job.task, bool(job.failures or job.options))):
+        size = 1 if alone else registry.named(name).batch_size
+        neighbours = list(some)
+        yield from (neighbours[start : start + size] for start in range(0, len(neighbours), size))
+
+
+def _send(jobs: list[Job], producer: Any) -> None:
+    """One message. A job that travels alone lends it its name and id; its arguments stay in the row."""
+    if len(jobs) > 1:
+        ids = [str(job.pk) for job in jobs]
+        current_app.send_task("jobs.run", args=(ids,), queue=jobs[0].queue, producer=producer, retry=False)
+        for job in jobs:
+            events.send("sent", job, "dispatcher", queue=job.queue, retries=job.failures)
+        return
+    (job,) = jobs
+    options = dict(job.options)
+    headers = options.pop("headers", {}) | {NUDGE: True}
+    known = {"task_id": str(job.pk), "queue": job.queue, "headers": headers, "ignore_result": True, "retry": False}
+    current_app.send_task(job.task, producer=producer, **known, **options)

@@ -1,0 +1,105 @@
+"""Writes verdicts into rows: errors one by one, the plain successes of a batch together.
+
+Used by the executor. A success waits at most 100 ms for company, whatever its batch does meanwhile. What a killed
+process had not written yet runs again, as after any lost worker.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Self
+
+from django.db import Error, connection
+
+from jobs import ledger
+from jobs.verdict import Verdict
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = timedelta(milliseconds=100)
+FULL = 500
+TRIES = 5
+
+
+def record(verdict: Verdict) -> str:
+    """Write one verdict now. Returns what became of it, for the log."""
+    return verdict.verb if _insist(partial(_write, verdict)) else "late"
+
+
+def _write(verdict: Verdict) -> object:
+    job, attempt = verdict.job, verdict.attempt
+    if attempt is None:
+        return ledger.succeed(job, verdict.result)
+    if verdict.verb == "back_off":
+        return ledger.back_off(job, verdict.delay, attempt, **verdict.changes)
+    if isinstance(verdict.delay, datetime):
+        return ledger.snooze(job, verdict.delay, attempt)
+    return {"give_up": ledger.give_up, "stop": ledger.stop}[verdict.verb](job, attempt)
+
+
+class Recorder:
+    """The successes of one message, written together. A context manager; its methods are thread-safe."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Verdict] = []
+        self._oldest = 0.0
+        self._lock = threading.Lock()  # of the list
+        self._writing = threading.Lock()  # who leaves the block has seen everything written
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._flush_late, name="jobs-recorder", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.flush()
+
+    def add(self, verdict: Verdict) -> None:
+        if verdict.attempt is not None:
+            record(verdict)
+            return
+        with self._lock:
+            self._oldest = self._oldest if self._waiting else time.monotonic()
+            self._waiting.append(verdict)
+            full = len(self._waiting) >= FULL
+        if full:
+            self.flush()
+
+    def flush(self) -> None:
+        with self._writing:
+            with self._lock:
+                some, self._waiting = self._waiting, []
+            alike: dict[str, list[Verdict]] = defaultdict(list)
+            for verdict in some:
+                alike[json.dumps(verdict.result)].append(verdict)
+            for group in alike.values():
+                _insist(partial(ledger.succeed_many, [verdict.job for verdict in group], group[0].result))
+
+    def _flush_late(self) -> None:
+        """For batches whose next job takes longer than a success should wait."""
+        while not self._over.wait(LONGEST_WAIT.total_seconds()):
+            if self._waiting and time.monotonic() - self._oldest > LONGEST_WAIT.total_seconds():
+                self.flush()
+        connection.close()
+
+
+def _insist(write: Callable[[], object]) -> object:
+    """Write through a database restart. Safe to repeat: the token lets an outcome be written once.
+
+    What cannot be written at all is found by the rescuer when the lease is over, as if the worker had died.
+    """
+    for tried in range(TRIES):
+        try:
+            return write()
+        except Error as exc:
+            logger.warning("recording failed, try %s of %s: %s", tried + 1, TRIES, exc)
+            connection.close()
+            time.sleep(0.2 * 2**tried)
+    return None

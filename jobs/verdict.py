@@ -1,0 +1,82 @@
+"""What Celery's tracer says about an attempt, as the ledger's next verb. Pure.
+
+Used by the executor. The tracer answers with a value and, unless the task simply returned, with its state and the
+exception; here that becomes one of the words that `recorder` writes into the row.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import states
+from celery.exceptions import Ignore, Retry
+
+from jobs.models import Attempt, Job
+
+
+class Snooze(Retry):
+    """A task raises it to run again at `until` (aware), without counting a failure."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"until {until.isoformat()}", when=until)
+        self.until = until
+
+    def __reduce__(self) -> Any:  # Retry's own would call __init__ with Retry's arguments, in the worker's parent
+        return Snooze, (self.until,)
+
+
+class Stop(Ignore):
+    """A task raises it when it finds that it was asked to stop: the job ends as cancelled."""
+
+
+@dataclass
+class Verdict:
+    """One attempt, judged. `verb` is the ledger's; `delay` and `changes` belong to back_off and snooze."""
+
+    job: Job
+    verb: str
+    took: timedelta
+    result: Any = None
+    delay: timedelta | datetime = timedelta()
+    changes: dict[str, Any] = field(default_factory=dict)
+    attempt: Attempt | None = None
+
+
+def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
+    """`value` and `info` are the first two parts of the tracer's answer."""
+    if info is None:
+        return Verdict(job, "succeed", took, result=_kept(value))
+    error = info.retval
+    attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED, error=_error(error))
+    attempt.traceback = str(getattr(value, "traceback", ""))
+    if isinstance(error, Stop):
+        return Verdict(job, "stop", took, attempt=attempt)
+    if info.state == states.IGNORED:
+        return Verdict(job, "succeed", took)
+    if isinstance(error, Snooze):
+        attempt.outcome = Attempt.Outcome.SNOOZED
+        return Verdict(job, "snooze", took, delay=error.until, attempt=attempt)
+    if info.state == states.RETRY:
+        attempt.error = _error(error.exc or error)
+        changes = getattr(error, "changes", {})
+        return Verdict(job, "back_off", took, delay=_delay(error.when), changes=changes, attempt=attempt)
+    if info.state == states.REJECTED and error.requeue:
+        return Verdict(job, "back_off", took, attempt=attempt)
+    return Verdict(job, "give_up", took, attempt=attempt)
+
+
+def _delay(when: Any) -> timedelta | datetime:
+    return when if isinstance(when, datetime) else timedelta(seconds=float(when or 0))
+
+
+def _error(exc: Any) -> str:
+    return f"{type(exc).__name__}: {exc}"[:2000]
+
+
+def _kept(value: Any) -> Any:
+    """A task's return value as the row keeps it: as JSON, or as its repr where JSON has no word for it."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        return repr(value)[:2000]
