@@ -10,12 +10,12 @@ The promise: what `delay` and `apply_async` returned for is in the database, wha
 message that later reaches a worker carries no arguments; it only says which row to look at.
 """
 
-import json
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from celery import Task
 from celery.exceptions import Retry
@@ -23,19 +23,21 @@ from celery.result import AsyncResult
 from celery.utils.serialization import raise_with_context
 from django.db.models.functions import Now
 
-from jobs import executor, ledger
+from jobs import bulk, executor, ledger
 from jobs.ids import new_id
 from jobs.messages import CARRIED
 from jobs.models import Job, Priority
+from jobs.payload import Payload, PayloadError, storable
 from jobs.verdict import Snooze, Stop
 
 __all__ = ["Durable", "PayloadError", "Priority", "Snooze", "Stop"]
 
-LONGEST_PAYLOAD = 64 * 1024  # bytes of JSON; larger data belongs in storage, by reference
 
+class Call(NamedTuple):
+    """The arguments of one of many calls."""
 
-class PayloadError(ValueError):
-    """The arguments cannot be kept in a row."""
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
 
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Durable(_Task):
     is_durable = True
     priority = Priority.NORMAL
     batch_size = 1  # how many jobs may share a message; for small idempotent kinds 100 or more
+    version = 1  # of the arguments; raise it when they change, and teach `upcast` the old ones
     concurrency = 1  # how many jobs of one message run at a time, on threads; for kinds that wait on a network
     Result: ClassVar = AsyncResult
 
@@ -88,11 +91,39 @@ class Durable(_Task):
             return super().apply_async(tuple(args or ()), dict(kwargs or {}), str(task_id or new_id()), **options)
         return self.AsyncResult(str(ledger.enqueue(self.job(args, kwargs, task_id=task_id, **options)).pk))
 
-    def job(
+    def enqueue_many(
+        self, calls: Iterable[Sequence[Any] | Mapping[str, Any] | Call], **options: Any
+    ) -> list[uuid.UUID]:
+        """One job for each call: its arguments as a sequence, as a mapping, or both as a `Call`. Returns their ids.
+
+        The options are those of `apply_async`, the same for all. All or nothing, in the caller's transaction.
+        """
+        for name in ("task_id", "unique_key"):
+            if options.get(name):
+                raise TypeError(f"{name} names one job; enqueue_many makes many")
+        template = self._row(now=bulk.database_now(), **options)
+        return bulk.insert(template, (self._arguments(*_as_call(call)) for call in calls))
+
+    def job(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Job:
+        """The row that `apply_async` would insert, not yet inserted: for `ledger.enqueue_many`."""
+        job = self._row(**options)
+        job.args, job.kwargs = self._arguments(args or (), kwargs or {})
+        return job
+
+    def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        if self.typing:
+            self.__header__(*args, **kwargs)  # type: ignore[attr-defined]  # raises TypeError as a plain call would
+        return self.payload.dump(args, kwargs)
+
+    @cached_property
+    def payload(self) -> Payload:
+        """The parameters of the task's function."""
+        return Payload(getattr(self, "_orig_run", self.run))
+
+    def _row(
         self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
         *,
+        now: datetime | Now | None = None,
         task_id: str | uuid.UUID | None = None,
         countdown: float | None = None,
         eta: datetime | None = None,
@@ -104,19 +135,16 @@ class Durable(_Task):
         correlation_id: str = "",
         **options: Any,
     ) -> Job:
-        """The row that `apply_async` would insert, not yet inserted: for `ledger.enqueue_many`."""
-        args, kwargs = list(args or ()), dict(kwargs or {})
-        if self.typing:
-            self.__header__(*args, **kwargs)  # type: ignore[attr-defined]  # raises TypeError as a plain call would
+        """Everything about a job but its arguments."""
+        now = now or Now()
         job = Job(
             task=self.name,
-            args=_storable(args, "arguments"),
-            kwargs=_storable(kwargs, "keyword arguments"),
-            options=_storable(_carried(self.name, options), "options"),
+            options=storable(_carried(self.name, options), "options"),
+            version=self.version,
             queue=self._lane(queue),
             priority=self.priority if priority is None else priority,
-            run_at=_moment(eta, "eta") or (Now() + timedelta(seconds=countdown) if countdown else Now()),
-            useful_until=_until(self.expires if expires is None else expires),
+            run_at=_moment(eta, "eta") or (now + timedelta(seconds=countdown) if countdown else now),
+            useful_until=_until(self.expires if expires is None else expires, now),
             max_attempts=None if self.max_retries is None else self.max_retries + 1,
             unique_key=unique_key,
             tenant=tenant,
@@ -125,6 +153,10 @@ class Durable(_Task):
         if task_id is not None:
             job.pk = _uuid(task_id)
         return job
+
+    def upcast(self, version: int, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments as `version` of the task stored them, for the present one. Override it with a new `version`."""
+        return args, kwargs
 
     def retry(
         self,
@@ -178,52 +210,33 @@ def _carried(task: str, options: dict[str, Any]) -> dict[str, Any]:
     return carried
 
 
-def _storable(value: Any, what: str) -> Any:
-    """The value, if it survives being stored as JSON on every database. Raises PayloadError."""
-    try:
-        text = json.dumps(value, allow_nan=False)
-        text.encode()
-        kept = json.loads(text)
-    except (TypeError, ValueError) as exc:
-        raise PayloadError(f"The {what} cannot be stored as JSON ({exc}). Pass ids and plain values.") from exc
-    if len(text) > LONGEST_PAYLOAD:
-        raise PayloadError(
-            f"The {what} take {len(text)} bytes; at most {LONGEST_PAYLOAD} are kept. Store the data, pass its id."
-        )
-    if r"\u0000" in text or _surrogate(text):
-        raise PayloadError(f"The {what} hold a NUL character or half a surrogate pair, which databases refuse.")
-    return kept
-
-
-def _surrogate(text: str) -> bool:
-    try:
-        json.dumps(json.loads(text), ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
 def _moment(value: datetime | None, name: str) -> datetime | None:
     if value is not None and value.tzinfo is None:
         raise ValueError(f"{name}={value} names no time zone. Pass an aware datetime, e.g. datetime(..., tzinfo=UTC).")
     return value
 
 
-def _until(expires: Any) -> Any:
+def _as_call(call: Sequence[Any] | Mapping[str, Any] | Call) -> Call:
+    if isinstance(call, Call):
+        return call
+    return Call((), call) if isinstance(call, Mapping) else Call(call, {})
+
+
+def _until(expires: Any, now: datetime | Now) -> Any:
     if expires is None or isinstance(expires, datetime):
         return _moment(expires, "expires")
     seconds = expires.total_seconds() if isinstance(expires, timedelta) else float(expires)
     if not math.isfinite(seconds):
         raise ValueError(f"expires={expires} is not a number of seconds")
-    return Now() + timedelta(seconds=seconds)
+    return now + timedelta(seconds=seconds)
 
 
 def _changed(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if args is not None:
-        changes["args"] = _storable(list(args), "arguments")
+        changes["args"] = storable(list(args), "arguments")
     if kwargs is not None:
-        changes["kwargs"] = _storable(dict(kwargs), "keyword arguments")
+        changes["kwargs"] = storable(dict(kwargs), "keyword arguments")
     return changes
 
 

@@ -118,8 +118,18 @@ def _claim(ids: list[str]) -> list[Job]:
 
 
 def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tuple[Any, Verdict]:
+    """Run the job. Arguments that do not fit the task any more fail like the task would."""
     started = time.monotonic()
-    answer = tracer(str(job.pk), job.args, job.kwargs, request | {"retries": job.failures, "job": job})
+    task: Durable = current_app.tasks[job.task]  # type: ignore[assignment]
+    try:
+        args, kwargs = job.args, job.kwargs
+        if job.version < task.version:
+            args, kwargs = task.upcast(job.version, args, kwargs)
+        args, kwargs = task.payload.load(args, kwargs)
+    except Exception as exc:
+        answer = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)
+    else:
+        answer = tracer(str(job.pk), args, kwargs, request | {"retries": job.failures, "job": job})
     return answer, judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
 
 

@@ -58,6 +58,7 @@ class Job(models.Model):
     task = models.CharField(max_length=255)
     args = models.JSONField(default=list)
     kwargs = models.JSONField(default=dict)
+    version = models.PositiveSmallIntegerField(default=1, help_text="of the arguments, see Durable.upcast")
     options = models.JSONField(default=dict, help_text="the rest of the Celery signature: headers, limits")
     queue = models.CharField(max_length=100)
     priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
@@ -81,6 +82,8 @@ class Job(models.Model):
     cancel_requested = models.BooleanField(default=False)
 
     progress = models.JSONField(null=True, blank=True)
+    log = models.JSONField(default=list, blank=True, help_text="the last lines that the job wrote")
+    checkpoint = models.JSONField(null=True, blank=True, help_text="where the next attempt goes on")
     result = models.JSONField(null=True, blank=True)
     tenant = models.CharField(max_length=100, blank=True)
     correlation_id = models.CharField(max_length=100, blank=True)

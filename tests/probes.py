@@ -1,5 +1,6 @@
 """Sample tasks whose arguments say how to behave, and a record of what ran."""
 
+from datetime import datetime
 from typing import Any
 
 from celery import shared_task
@@ -44,7 +45,6 @@ def again(self: Durable, value: int) -> int:
 
 @shared_task(base=Durable, name="probe.snooze")
 def snooze(when: str) -> None:
-    from datetime import datetime
 
     RAN.append(("snooze", when))
     raise Snooze(datetime.fromisoformat(when))
@@ -54,3 +54,27 @@ def snooze(when: str) -> None:
 def permanent() -> None:
     RAN.append(("permanent", None))
     raise Flaky("never again")
+
+
+class Typed(Durable):
+    """Its first version took the day as a second positional argument."""
+
+    abstract = True
+
+    def upcast(self, version: int, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        return args[:1], {"when": f"{args[1]}T00:00:00Z"}
+
+
+@shared_task(base=Typed, name="probe.typed", version=2)
+def typed(number: int, *, when: datetime) -> None:
+    RAN.append(("typed", (number, when)))
+
+
+@shared_task(base=Durable, name="probe.small", batch_size=50, autoretry_for=(Flaky,))
+def small(number: int) -> int:
+    RAN.append(("small", number))
+    if number == 3:
+        raise Flaky("not yet")
+    if number == 4:
+        raise ValueError(number)
+    return 2 * number

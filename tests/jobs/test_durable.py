@@ -8,8 +8,9 @@ from celery.exceptions import Ignore
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import durable, registry
+from jobs import registry
 from jobs.models import Job
+from jobs.payload import PayloadError
 from tests import probes
 from tests.conftest import InProcessWorker
 from tests.factories import HOUR, MINUTE, make_job
@@ -202,11 +203,11 @@ def test_a_job_gone_missing_at_the_broker_is_sent_again(worker: InProcessWorker)
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda: probes.ok.delay(object()), durable.PayloadError, "Pass ids and plain values"),
-        (lambda: probes.ok.delay(float("nan")), durable.PayloadError, "JSON"),
-        (lambda: probes.ok.delay("a\x00b"), durable.PayloadError, "NUL"),
-        (lambda: probes.ok.delay("\ud800"), durable.PayloadError, "surrogate"),
-        (lambda: probes.ok.delay("x" * 70_000), durable.PayloadError, "Store the data"),
+        (lambda: probes.ok.delay(object()), PayloadError, "Pass ids and plain values"),
+        (lambda: probes.ok.delay(float("nan")), PayloadError, "JSON"),
+        (lambda: probes.ok.delay("a\x00b"), PayloadError, "NUL"),
+        (lambda: probes.ok.delay("\ud800"), PayloadError, "surrogate"),
+        (lambda: probes.ok.delay("x" * 70_000), PayloadError, "Store the data"),
         (lambda: probes.ok.delay(1, 2, 3), TypeError, "positional argument"),
         (lambda: probes.ok.delay(unknown=1), TypeError, "unknown"),
         (lambda: probes.ok.apply_async(eta=datetime(2027, 1, 1)), ValueError, "names no time zone"),  # noqa: DTZ001
@@ -275,5 +276,87 @@ def test_a_queue_is_never_filled_beyond_its_window(worker: InProcessWorker) -> N
         make_job(args=[n])
     assert dispatcher.dispatch_due() == 3
     assert dispatcher.dispatch_due() == 0
-    worker.run_all()
-    assert dispatcher.dispatch_due() == 2
+    while worker.run_due():
+        assert Job.objects.filter(state="queued").count() <= 3
+    assert sorted(value for _, value in probes.RAN) == [0, 1, 2, 3, 4]
+
+
+def test_many_calls_become_rows_with_a_handful_of_statements(worker: InProcessWorker, django_assert_max_num_queries):
+    with django_assert_max_num_queries(4):
+        ids = probes.ok.enqueue_many([(n,) for n in range(300)] + [{"value": "named"}], countdown=60, priority=10)
+    assert len(ids) == Job.objects.count() == 301
+    job = Job.objects.get(pk=ids[7])
+    assert (job.args, job.state, job.priority) == ([7], "scheduled", 10)
+    assert 50 < (job.run_at - timezone.now()).total_seconds() <= 60
+    assert Job.objects.get(pk=ids[-1]).kwargs == {"value": "named"}
+    Job.objects.update(run_at=timezone.now())
+    while worker.run_due():
+        pass
+    assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
+
+
+def test_many_calls_are_all_or_nothing(worker: InProcessWorker) -> None:
+    with pytest.raises(PayloadError):
+        probes.ok.enqueue_many([(1,), (object(),)])
+    with pytest.raises(TypeError, match="names one job"):
+        probes.ok.enqueue_many([(1,)], unique_key="x")
+    assert not Job.objects.exists()
+
+
+def test_arguments_are_checked_against_the_tasks_hints_and_come_back_as_their_types(worker: InProcessWorker) -> None:
+    when = datetime(2027, 3, 28, 1, 30, tzinfo=UTC)
+    probes.typed.delay(7, when=when)
+    assert only().args == [7] and only().kwargs == {"when": "2027-03-28T01:30:00Z"}
+    worker.run_due()
+    assert [("typed", (7, when))] == probes.RAN
+    with pytest.raises(PayloadError, match="Argument number: Input should be a valid integer"):
+        probes.typed.delay("seven", when=when)
+
+
+def test_stored_arguments_that_do_not_fit_any_more_fail_with_the_reason(worker: InProcessWorker) -> None:
+    make_job(task="probe.typed", args=["seven"], kwargs={"when": "2027-03-28T01:30:00Z"}, version=2)
+    worker.run_due()
+    assert only().state == "failed" and "Argument number" in only().reason
+    assert probes.RAN == []
+
+
+def test_arguments_of_an_older_version_are_brought_up_to_date(worker: InProcessWorker) -> None:
+    make_job(task="probe.typed", args=[7, "2027-03-28"], version=1)
+    worker.run_due()
+    assert [("typed", (7, datetime(2027, 3, 28, tzinfo=UTC)))] == probes.RAN
+
+
+def test_small_jobs_share_a_message_and_each_keeps_its_own_story(worker: InProcessWorker) -> None:
+    from jobs import dispatcher
+
+    probes.small.enqueue_many([(n,) for n in range(10)])
+    dispatcher.dispatch_due()
+    (message,) = worker.messages()
+    assert message.headers["task"] == "jobs.run"
+    worker.run(message)
+    jobs = {job.args[0]: job for job in Job.objects.all()}
+    assert jobs[3].state == "scheduled" and jobs[3].failures == 1  # it backs off alone
+    assert jobs[4].state == "failed" and jobs[4].attempts.get().error == "ValueError: 4"
+    assert {jobs[n].state for n in (0, 1, 2, 5, 6, 7, 8, 9)} == {"succeeded"}
+    assert jobs[9].result == 18
+
+
+def test_what_failed_before_travels_alone(worker: InProcessWorker) -> None:
+    from jobs import dispatcher
+
+    make_job(task="probe.small", args=[1], failures=1)
+    make_job(task="probe.small", args=[2])
+    make_job(task="probe.small", args=[5])
+    dispatcher.dispatch_due()
+    assert sorted(message.headers["task"] for message in worker.messages()) == ["jobs.run", "probe.small"]
+
+
+def test_a_second_shared_message_runs_nothing_twice(worker: InProcessWorker) -> None:
+    from jobs import dispatcher
+
+    probes.small.enqueue_many([(0,), (1,)])
+    dispatcher.dispatch_due()
+    (message,) = worker.messages()
+    worker.run(message)
+    worker.run(message)
+    assert len(probes.RAN) == 2

@@ -1,0 +1,84 @@
+"""The arguments of a job: checked against the task's signature and type hints, and kept as JSON.
+
+Used by `Durable` when a call becomes a row, and by the executor when the row becomes a call. What does not fit is
+refused before it is stored; what was stored by older code and does not fit any more fails with the reason.
+"""
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, get_type_hints
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+LONGEST = 64 * 1024  # bytes of JSON; larger data belongs in storage, by reference
+
+
+class PayloadError(ValueError):
+    """The arguments cannot be kept in a row, or do not fit the task."""
+
+
+class Payload:
+    """The parameters of one task. Unannotated ones take any JSON value."""
+
+    def __init__(self, function: Any) -> None:
+        parameters = inspect.signature(function).parameters.values()
+        hints = get_type_hints(function)
+        self._positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        self._adapters = {
+            p.name: _adapter(p.name, hints[p.name])
+            for p in parameters
+            if p.name in hints and hints[p.name] is not Any and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        }
+
+    def dump(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Python values to JSON values. Raises PayloadError."""
+        checked = self._each(args, kwargs, self._dumped) if self._adapters else (list(args), dict(kwargs))
+        return storable(checked[0], "arguments"), storable(checked[1], "keyword arguments")
+
+    def load(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """JSON values back to Python values. Raises PayloadError."""
+        return self._each(args, kwargs, self._checked) if self._adapters else (list(args), dict(kwargs))
+
+    def _each(self, args: Sequence[Any], kwargs: Mapping[str, Any], do: Any) -> tuple[list[Any], dict[str, Any]]:
+        named = [(self._positional[n] if n < len(self._positional) else "", value) for n, value in enumerate(args)]
+        return [do(name, value) for name, value in named], {name: do(name, value) for name, value in kwargs.items()}
+
+    def _checked(self, name: str, value: Any) -> Any:
+        adapter = self._adapters.get(name)
+        if adapter is None:
+            return value
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as exc:
+            where = ".".join(str(part) for part in (name, *exc.errors()[0]["loc"]))
+            raise PayloadError(f"Argument {where}: {exc.errors()[0]['msg']}.") from exc
+
+    def _dumped(self, name: str, value: Any) -> Any:
+        adapter = self._adapters.get(name)
+        return value if adapter is None else adapter.dump_python(self._checked(name, value), mode="json")
+
+
+def _adapter(name: str, hint: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(hint)
+    except PydanticUserError as exc:
+        raise TypeError(f"Argument {name}: {hint!r} cannot be kept in a row. Pass an id and load the object.") from exc
+
+
+def storable(value: Any, what: str) -> Any:
+    """The value as every database will give it back. Raises PayloadError."""
+    if not value:
+        return value
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        size = len(text.encode())
+    except UnicodeEncodeError as exc:
+        raise PayloadError(f"The {what} hold half a surrogate pair, which databases refuse.") from exc
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise PayloadError(f"The {what} cannot be stored as JSON ({exc}). Pass ids and plain values.") from exc
+    if size > LONGEST:
+        raise PayloadError(f"The {what} take {size} bytes; at most {LONGEST} are kept. Store the data, pass its id.")
+    if "\\u0000" in text:
+        raise PayloadError(f"The {what} hold a NUL character, which databases refuse.")
+    return json.loads(text)
