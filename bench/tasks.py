@@ -6,7 +6,10 @@ from typing import Any
 
 from celery import shared_task
 
+from bench.jobs import STEP
 from jobs.durable import Durable
+
+_done = 0
 
 
 @cache
@@ -16,11 +19,18 @@ def _client(pid: int) -> Any:
     return redis.Redis.from_url(os.environ["BENCH_COUNTER"])
 
 
+def _count() -> None:
+    global _done
+    _done += 1
+    if _done % STEP == 0:
+        _client(os.getpid()).incrby("done", STEP)
+
+
 @shared_task(name="bench.plain", queue="default", ignore_result=True)
 def plain() -> None:
-    _client(os.getpid()).incr("done")
+    _count()
 
 
 @shared_task(base=Durable, name="bench.noop", queue="default", batch_size=200)
 def noop() -> None:
-    _client(os.getpid()).incr("done")
+    _count()

@@ -168,16 +168,18 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 10_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = env.bool("CELERY_EVENTS", default=True)  # what Flower shows
 CELERY_TASK_SEND_SENT_EVENT = CELERY_WORKER_SEND_TASK_EVENTS
-CELERY_DB_REUSE_MAX = 1_000  # else Celery closes the database connection before and after every task
+CELERY_DB_REUSE_MAX = (
+    10**9
+)  # jobs.executor looks after connections; else Celery closes the database connection before and after every task
 
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True
-CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_BACKEND = "jobs.results:LedgerBackend"  # django-celery-results behind the ledger
 CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = 7 * 86400
 
 CELERY_TIMEZONE = "UTC"
-CELERY_IMPORTS = ["jobs.clock", "jobs.executor", "notifications.reminders", "notifications.reconciler"]
+CELERY_IMPORTS = ["jobs.clock", "jobs.executor", "jobs.revoking", "notifications.reminders", "notifications.reconciler"]
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SYNC_EVERY = 1  # else a killed beat forgets up to 180 s of what it ran
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5

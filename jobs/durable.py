@@ -15,11 +15,10 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from celery import Task
 from celery.exceptions import Retry
-from celery.result import AsyncResult
 from celery.utils.serialization import raise_with_context
 from django.db.models.functions import Now
 
@@ -28,9 +27,11 @@ from jobs.ids import new_id
 from jobs.messages import CARRIED
 from jobs.models import Job, Priority
 from jobs.payload import Payload, PayloadError, storable
-from jobs.verdict import Snooze, Stop
+from jobs.results import JobResult
+from jobs.running import Running
+from jobs.verdict import Permanent, Snooze, Stop
 
-__all__ = ["Durable", "PayloadError", "Priority", "Snooze", "Stop"]
+__all__ = ["Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop"]
 
 
 class Call(NamedTuple):
@@ -55,7 +56,6 @@ class Durable(_Task):
     batch_size = 1  # how many jobs may share a message; for small idempotent kinds 100 or more
     version = 1  # of the arguments; raise it when they change, and teach `upcast` the old ones
     concurrency = 1  # how many jobs of one message run at a time, on threads; for kinds that wait on a network
-    Result: ClassVar = AsyncResult
 
     # Celery keeps in `__trace__` the function that a worker calls for a message. Ours looks at the row first.
     _traced: Any = None
@@ -69,10 +69,14 @@ class Durable(_Task):
         self._traced = tracer
 
     @property
-    def claimed(self) -> Job:
-        """The job that this call runs for, as it was claimed; for bound tasks."""
-        job: Job = self.request.job  # type: ignore[attr-defined]  # the executor puts it there
-        return job
+    def running(self) -> Running:
+        """The present run, for bound tasks: its job as it was claimed, progress, log, checkpoint, cancel."""
+        running: Running = self.request.running  # type: ignore[attr-defined]  # the executor puts it there
+        return running
+
+    def AsyncResult(self, task_id: str, **_: Any) -> JobResult:
+        """A handle on a job of this task."""
+        return JobResult(task_id, app=self.app)
 
     def apply_async(  # type: ignore[override]  # takes **options, as Celery's own implementation does
         self,
@@ -80,7 +84,7 @@ class Durable(_Task):
         kwargs: Mapping[str, Any] | None = None,
         task_id: str | uuid.UUID | None = None,
         **options: Any,
-    ) -> "AsyncResult[Any]":
+    ) -> Any:
         """Insert the job and return a handle on it. Nothing is published here.
 
         Takes Celery's countdown, eta, expires, queue, priority, headers, time_limit and soft_time_limit, and of ours
@@ -173,6 +177,8 @@ class Durable(_Task):
         request = self.request
         if request.called_directly or request.is_eager:
             return super().retry(args, kwargs, exc, throw, eta, countdown, max_retries, **options)
+        if isinstance(exc, Permanent):
+            raise exc
         if options:
             raise TypeError(f"retry of a durable task does not take {', '.join(sorted(options))}")
         limit = self.max_retries if max_retries is None else max_retries

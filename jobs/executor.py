@@ -25,6 +25,7 @@ from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
 from jobs.models import Attempt, Job
 from jobs.recorder import Recorder, record
+from jobs.running import Running
 from jobs.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -100,11 +101,14 @@ def _run_one(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
             job, tracer, {**request, "id": str(job.pk), "task": job.task, "correlation_id": str(job.pk)}
         )
     recorder.add(verdict)
-    told = {"result": repr(verdict.result)[:200], "runtime": verdict.took.total_seconds()}
-    if verdict.attempt is not None:
-        told = {"exception": verdict.attempt.error, "traceback": verdict.attempt.traceback}
-    events.send(EVENTS[verdict.verb], job, hostname, **told)
+    events.send(EVENTS[verdict.verb], job, hostname, **_told(verdict))
     _log(verdict, verdict.verb)
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    if verdict.attempt is not None:
+        return {"exception": verdict.attempt.error, "traceback": verdict.attempt.traceback}
+    return {"result": repr(verdict.result)[:200], "runtime": verdict.took.total_seconds()}
 
 
 def _claim(ids: list[str]) -> list[Job]:
@@ -129,7 +133,9 @@ def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tup
     except Exception as exc:
         answer = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)
     else:
-        answer = tracer(str(job.pk), args, kwargs, request | {"retries": job.failures, "job": job})
+        running = Running(job)
+        answer = tracer(str(job.pk), args, kwargs, request | {"retries": job.failures, "running": running})
+        running.finish()
     return answer, judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
 
 

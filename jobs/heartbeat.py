@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from django.db import Error, close_old_connections, connection
 
-from jobs import ledger
+from jobs import holding
 from jobs.models import Job
 
 logger = logging.getLogger(__name__)
@@ -65,8 +65,8 @@ class Heartbeat:
     def _beat(self, held: list[uuid.UUID]) -> None:
         close_old_connections()
         try:
-            kept = ledger.beat(held, worker_name())
-            self._flagged = ledger.asked_to_stop(held)
+            kept = holding.beat(held, worker_name())
+            self._flagged = holding.asked_to_stop(held)
         except Error as exc:  # the next beat is 5 s away and the lease lasts 20: say so and go on
             logger.warning("heartbeat failed held=%s error=%s", len(held), exc)
             connection.close()

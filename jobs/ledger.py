@@ -21,8 +21,12 @@ from jobs.leases import LEASE, for_message
 from jobs.models import Attempt
 from jobs.models import Cancelled as Cancelled
 from jobs.models import Job as Job
-from jobs.transitions import CHUNK, lock, move
+from jobs.transitions import CHUNK, FEW, lock, move
 from jobs.transitions import S as S
+
+# What the next step needs of a row; the rest stays in the database.
+FOR_MESSAGE = ("id", "state", "task", "queue", "options", "failures")
+FOR_RUN = (*FEW, "task", "queue", "args", "kwargs", "version", "options", "failures", "checkpoint", "cancel_requested")
 
 Moment = datetime | Now  # the database's clock, unless a test passes a time
 
@@ -62,6 +66,7 @@ def dispatch(queue: str, tasks: Iterable[str], room: int, *, epoch: str = "", no
         return move(
             lock(due.order_by("-priority", "run_at"), room),
             "dispatch",
+            FOR_MESSAGE,
             queued_at=at,
             lease_until=for_message(at),
             nudges=F("nudges") + 1,
@@ -87,22 +92,9 @@ def claim_many(ids: Sequence[uuid.UUID | str], worker: str, *, now: Moment | Non
     takeable = Job.objects.filter(useful, pk__in=ids, state=S.QUEUED, cancel_requested=False)
     held = {"token": F("token") + 1, "nudges": 0, "worker": worker, "started_at": at, "lease_until": at + LEASE}
     if len(ids) == 1:
-        return move(takeable, "claim", **held)
+        return move(takeable, "claim", FOR_RUN, **held)
     with transaction.atomic():
-        return move(lock(takeable.order_by("pk")), "claim", **held)
-
-
-def beat(held: Iterable[uuid.UUID], worker: str, *, now: Moment | None = None) -> int:
-    """Extend the leases of the jobs that `worker` still works on. Returns how many it still has."""
-    at = now or Now()
-    with transaction.atomic():
-        mine = lock(Job.objects.filter(pk__in=list(held), worker=worker, state=S.RUNNING).order_by("pk"))
-        return mine.update(lease_until=at + LEASE)
-
-
-def asked_to_stop(ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    """Which of these jobs a cancel was asked for."""
-    return set(Job.objects.filter(pk__in=list(ids), cancel_requested=True).values_list("pk", flat=True))
+        return move(lock(takeable.order_by("pk")), "claim", FOR_RUN, **held)
 
 
 def holds(job: Job) -> Exists:
@@ -160,10 +152,14 @@ def snooze(job: Job, until: datetime, attempt: Attempt) -> bool:
         return _tell(moved, attempt)
 
 
-def give_up(job: Job, attempt: Attempt) -> bool:
-    """The attempt errored and there shall be no other: the job waits among the failed for a person."""
+def give_up(job: Job, attempt: Attempt, error: Any = None) -> bool:
+    """The attempt errored and there shall be no other: the job waits among the failed for a person.
+
+    `error` is the exception as Celery stores one.
+    """
     with transaction.atomic():
-        moved = move(_held(job), "give_up", failures=F("failures") + 1, reason=attempt.error, **_over())
+        told = {"failures": F("failures") + 1, "reason": attempt.error, "result": error}
+        moved = move(_held(job), "give_up", **told, **_over())
         return _tell(moved, attempt)
 
 
@@ -171,6 +167,12 @@ def stop(job: Job, attempt: Attempt) -> bool:
     """The attempt ended itself because a cancel was requested."""
     with transaction.atomic():
         return _tell(_stop(_held(job)), attempt)
+
+
+def stop_terminated(pk: uuid.UUID, process: str) -> bool:
+    """The job's process (the end of its worker's name) was killed because a cancel was requested."""
+    with transaction.atomic():
+        return _tell(_stop(Job.objects.filter(pk=pk, worker__endswith=process)), Attempt())
 
 
 def _stop(rows: QuerySet[Job]) -> list[Job]:
@@ -211,7 +213,7 @@ def rescue(seen: Job, *, now: Moment | None = None) -> Job | None:
     reason = f"its worker was lost ({seen.worker or 'unknown'})"
     with transaction.atomic():
         wanted = lost.filter(cancel_requested=False)
-        counted = {"failures": F("failures") + 1, "reason": reason}
+        counted: dict[str, Any] = {"failures": F("failures") + 1, "reason": reason}
         moved = (
             move(wanted.filter(again), "rescue", run_at=at, **counted, **_idle())
             or move(wanted.exclude(again), "bury", **counted, **_over())
@@ -280,7 +282,7 @@ def retry(
     """Run jobs again that failed, expired or were cancelled: a person's decision. Returns the ids it applies to."""
     wanted, again = list(ids), set()
     for start in range(0, len(wanted), CHUNK):
-        changes = {
+        changes: dict[str, Any] = {
             "run_at": run_at or Now(),
             "useful_until": useful_until,
             "finished_at": None,

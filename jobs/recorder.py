@@ -39,7 +39,7 @@ def _write(verdict: Verdict) -> object:
         return ledger.back_off(job, verdict.delay, attempt, **verdict.changes)
     if isinstance(verdict.delay, datetime):
         return ledger.snooze(job, verdict.delay, attempt)
-    return {"give_up": ledger.give_up, "stop": ledger.stop}[verdict.verb](job, attempt)
+    return ledger.stop(job, attempt) if verdict.verb == "stop" else ledger.give_up(job, attempt, verdict.result)
 
 
 class Recorder:

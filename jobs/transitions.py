@@ -4,6 +4,7 @@ Used by `ledger.py` and nobody else: nothing but `move` writes `Job.state`. The 
 UPDATE whose WHERE is the guard, and what `move` returns are exactly the rows that it changed.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -36,10 +37,14 @@ TRANSITIONS: dict[str, tuple[frozenset[Job.State], Job.State]] = {
 CHUNK = 500  # rows per statement: short locks on PostgreSQL, below the limit of variables of SQLite
 
 
-def move(rows: QuerySet[Job], verb: str, **changes: Any) -> list[Job]:
+FEW = ("id", "state", "token", "worker", "started_at")
+
+
+def move(rows: QuerySet[Job], verb: str, columns: Sequence[str] = FEW, **changes: Any) -> list[Job]:
     """Apply one transition to those of `rows` that are in its source states. Returns them as they now are.
 
-    One statement, UPDATE ... RETURNING, on PostgreSQL and SQLite alike.
+    One statement, UPDATE ... RETURNING, on PostgreSQL and SQLite alike. It brings back `columns` only: half of the
+    cost of a small job was decoding columns that nobody read.
     """
     sources, target = TRANSITIONS[verb]
     query: Any = rows.filter(state__in=sorted(sources)).order_by().query.chain(UpdateQuery)
@@ -48,8 +53,8 @@ def move(rows: QuerySet[Job], verb: str, **changes: Any) -> list[Job]:
         sql, params = query.get_compiler(rows.db).as_sql()
     except EmptyResultSet:  # pk IN (): nothing was locked
         return []
-    columns = ", ".join(f'"{field.column}"' for field in Job._meta.concrete_fields)
-    return list(Job.objects.using(rows.db).raw(f"{sql} RETURNING {columns}", params))
+    returned = ", ".join(f'"{column}"' for column in columns)
+    return list(Job.objects.using(rows.db).raw(f"{sql} RETURNING {returned}", params))
 
 
 def lock(rows: QuerySet[Job], limit: int | None = None, *, wait: bool = False) -> QuerySet[Job]:

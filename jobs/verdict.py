@@ -26,6 +26,10 @@ class Snooze(Retry):
         return Snooze, (self.until,)
 
 
+class Permanent(Exception):
+    """A task raises it (or a subclass) when trying again is of no use, whatever its autoretry_for says."""
+
+
 class Stop(Ignore):
     """A task raises it when it finds that it was asked to stop: the job ends as cancelled."""
 
@@ -63,7 +67,14 @@ def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
         return Verdict(job, "back_off", took, delay=_delay(error.when), changes=changes, attempt=attempt)
     if info.state == states.REJECTED and error.requeue:
         return Verdict(job, "back_off", took, attempt=attempt)
-    return Verdict(job, "give_up", took, attempt=attempt)
+    return Verdict(job, "give_up", took, result=_stored(error), attempt=attempt)
+
+
+def _stored(error: BaseException) -> dict[str, Any]:
+    """The exception as Celery's result backends store one."""
+    kind = type(error)
+    message = [_kept(part) for part in error.args]
+    return {"exc_type": kind.__qualname__, "exc_module": kind.__module__, "exc_message": message}
 
 
 def _delay(when: Any) -> timedelta | datetime:

@@ -219,7 +219,7 @@ def deliver(self: Durable, delivery_id: str) -> str:
     delivery = Delivery.objects.select_related("rule", "customer", "booking", "payment").filter(pk=delivery_id).first()
     if delivery is None:
         return "withdrawn"
-    job, mine = self.claimed, Delivery.objects.filter(pk=delivery_id)
+    job, mine = self.running.job, Delivery.objects.filter(pk=delivery_id)
     if delivery.state == State.SENDING:
         # An earlier attempt wrote its intent and never came back: only a person or the provider knows.
         return _end(mine.filter(state=State.SENDING), State.IN_DOUBT, detail="the worker was lost while sending")

@@ -62,7 +62,7 @@ def writes_state(path: Path) -> bool:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("add_update_values"):
             return True
-        if isinstance(node, ast.ImportFrom) and node.module == "jobs.transitions":
+        if isinstance(node, ast.ImportFrom) and "move" in [name.name for name in node.names]:
             return True
         if (
             isinstance(node, ast.Call)

@@ -10,7 +10,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from jobs import leases, ledger, transitions
+from jobs import holding, leases, ledger, transitions
 from jobs.models import Attempt, Job
 from tests.factories import HOUR, MINUTE, make_job
 
@@ -88,14 +88,14 @@ def test_a_job_is_claimed_once() -> None:
 
 def test_a_worker_that_beats_keeps_its_job_from_the_rescuer() -> None:
     seen = make_job("running", lease="over", worker="alive:1")
-    assert ledger.beat([seen.pk], "alive:1") == 1
+    assert holding.beat([seen.pk], "alive:1") == 1
     assert ledger.rescue(seen) is None
     assert state(seen) == "running"
 
 
 def test_another_workers_heartbeat_does_not_extend_a_lease() -> None:
     seen = make_job("running", lease="over", worker="dead:1")
-    assert ledger.beat([seen.pk], "other:2") == 0
+    assert holding.beat([seen.pk], "other:2") == 0
     assert ledger.rescue(seen)
 
 
