@@ -5,7 +5,8 @@ from typing import Any
 
 from celery import shared_task
 
-from jobs.durable import Durable, Snooze
+from jobs import ledger
+from jobs.durable import Durable, Permanent, Snooze
 
 RAN: list[tuple[str, Any]] = []
 
@@ -78,3 +79,29 @@ def small(number: int) -> int:
     if number == 4:
         raise ValueError(number)
     return 2 * number
+
+
+@shared_task(base=Durable, bind=True, name="probe.long", autoretry_for=(Flaky,))
+def long(self: Durable, steps: int) -> list[int]:
+    """Breaks down after three steps, once."""
+    done = []
+    for n in range(self.running.saved or 0, steps):
+        if n == 3 and not self.request.retries:
+            raise Flaky("broke down")
+        self.running.log(f"step {n}")
+        self.running.checkpoint(n + 1)
+        self.running.progress(n + 1, steps)
+        done.append(n)
+    return done
+
+
+@shared_task(base=Durable, bind=True, name="probe.obedient")
+def obedient(self: Durable) -> None:
+    ledger.cancel([self.running.job.pk], "while it runs")
+    self.running.check_cancelled()
+    raise AssertionError("it should have stopped")
+
+
+@shared_task(base=Durable, name="probe.hopeless", autoretry_for=(Exception,))
+def hopeless() -> None:
+    raise Permanent("never")
