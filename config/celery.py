@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import import_modules, setup_logging
+from celery.signals import import_modules, setup_logging, task_prerun
 from kombu import Exchange, Queue
 
 from config import alive, start
@@ -33,6 +33,14 @@ def declare_queues(sender: Celery, **_: object) -> None:
         Queue(name, Exchange(name, type="direct"), routing_key=name)
         for name in (*settings.JOBS_QUEUES, settings.JOBS_CLOCK_QUEUE)
     ]
+
+
+@task_prerun.connect
+def drop_dead_connections(**_: object) -> None:
+    """A database that restarted costs one attempt, not a worker that is deaf until somebody restarts it."""
+    from jobs import connections
+
+    connections.refresh()
 
 
 @setup_logging.connect

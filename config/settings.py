@@ -129,6 +129,8 @@ else:
     DATABASES["default"] |= {
         "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=600),
         "CONN_HEALTH_CHECKS": True,  # a restarted database costs one reconnect, not a dead worker
+        # A transaction that somebody left open must not stop the clock: whoever waits for it gives up and tries again.
+        "OPTIONS": {"options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=120s"},
     }
 
 # --- Celery --------------------------------------------------------------------------------------------
@@ -171,6 +173,9 @@ CELERY_TASK_SEND_SENT_EVENT = CELERY_WORKER_SEND_TASK_EVENTS
 CELERY_DB_REUSE_MAX = (
     10**9
 )  # jobs.executor looks after connections; else Celery closes the database connection before and after every task
+
+CELERY_TASK_TIME_LIMIT = env.int("TASK_TIME_LIMIT", default=540)  # seconds; a task may set its own
+CELERY_TASK_SOFT_TIME_LIMIT = CELERY_TASK_TIME_LIMIT * 9 // 10
 
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True

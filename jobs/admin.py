@@ -95,7 +95,7 @@ class QueueAdmin(admin.ModelAdmin[Queue]):
     def pause(self, request: HttpRequest, queryset: QuerySet[Queue]) -> None:
         """Stops sending; planning and cancelling go on. What is queued already is taken back."""
         names = list(queryset.values_list("name", flat=True))
-        queryset.filter(paused_at__isnull=True).update(paused_at=timezone.now(), paused_by=str(request.user))
+        queryset.update(paused_at=timezone.now(), paused_until=None, paused_by=str(request.user))
         released = ledger.release(Job.objects.filter(queue__in=names))
         self.message_user(request, f"Paused {', '.join(names)}; {released} queued jobs taken back.")
 

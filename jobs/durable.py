@@ -27,11 +27,15 @@ from jobs.ids import new_id
 from jobs.messages import CARRIED
 from jobs.models import Job, Priority
 from jobs.payload import Payload, PayloadError, storable
+from jobs.recorder import insist
 from jobs.results import JobResult
 from jobs.running import Running
 from jobs.verdict import Permanent, Snooze, Stop
 
-__all__ = ["Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop"]
+__all__ = ["Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop", "insist"]
+
+
+LAST_YEAR = 2200
 
 
 class Call(NamedTuple):
@@ -52,6 +56,7 @@ class Durable(_Task):
 
     abstract = True
     is_durable = True
+    store_errors_even_if_ignored = False  # the ledger keeps them; Celery's result tables would be a second story
     priority = Priority.NORMAL
     batch_size = 1  # how many jobs may share a message; for small idempotent kinds 100 or more
     version = 1  # of the arguments; raise it when they change, and teach `upcast` the old ones
@@ -141,6 +146,8 @@ class Durable(_Task):
     ) -> Job:
         """Everything about a job but its arguments."""
         now = now or Now()
+        if not isinstance(options.get("headers") or {}, Mapping):
+            raise TypeError(f"headers={options['headers']!r} is not a mapping of names to values")
         job = Job(
             task=self.name,
             options=storable(_carried(self.name, options), "options"),
@@ -217,6 +224,9 @@ def _carried(task: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moment(value: datetime | None, name: str) -> datetime | None:
+    """Raises ValueError for a time that names no zone, or that no database gives back."""
+    if value is not None and value.year > LAST_YEAR:
+        raise ValueError(f"{name}={value} is too far away; the last year is {LAST_YEAR}.")
     if value is not None and value.tzinfo is None:
         raise ValueError(f"{name}={value} names no time zone. Pass an aware datetime, e.g. datetime(..., tzinfo=UTC).")
     return value

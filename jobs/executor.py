@@ -17,9 +17,9 @@ from billiard.einfo import ExceptionInfo
 from celery import current_app, shared_task, states
 from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Ignore
-from django.db import Error, close_old_connections, connection
+from django.db import Error, connection
 
-from jobs import dispatcher, ledger
+from jobs import connections, dispatcher, ledger
 from jobs.events import events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
@@ -44,10 +44,11 @@ class Nudged:
 
     def __call__(self, uuid: str, args: Any, kwargs: Any, request: dict[str, Any] | None = None) -> Any:
         request = dict(request or {})
-        close_old_connections()
+        connections.refresh()
         if NUDGE not in request:
             # Sent past apply_async (send_task, Flower): it becomes a row like any other.
-            self.task.apply_async(args, kwargs, task_id=uuid)
+            queue = (request.get("delivery_info") or {}).get("routing_key")
+            self.task.apply_async(args, kwargs, task_id=uuid, queue=queue)
             return _dropped("sent without a row; now it has one")
         claimed = _claim([uuid])
         if not claimed:
@@ -62,7 +63,7 @@ class Nudged:
 @shared_task(name="jobs.run", bind=True, send_events=False, store_errors_even_if_ignored=False)
 def run_batch(self: Any, ids: list[str]) -> None:
     """Run the jobs of one message, one after the other or, where their task says so, some at a time."""
-    close_old_connections()
+    connections.refresh()
     jobs = _claim(ids)
     if not jobs:
         return
@@ -134,9 +135,17 @@ def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tup
         answer = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)
     else:
         running = Running(job)
-        answer = tracer(str(job.pk), args, kwargs, request | {"retries": job.failures, "running": running})
-        running.finish()
+        answer = _answer(tracer, str(job.pk), args, kwargs, request | {"retries": job.failures, "running": running})
     return answer, judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
+
+
+def _answer(tracer: Callable[..., Any], pk: str, args: Any, kwargs: Any, request: dict[str, Any]) -> Any:
+    try:
+        answer = tracer(pk, args, kwargs, request)
+        request["running"].finish()
+    except Exception as exc:  # not the task's: the tracer's own bookkeeping failed, as with a lost connection
+        return trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)
+    return answer
 
 
 def _log(verdict: Verdict, outcome: str) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from django.db import Error, close_old_connections, connection
+from django.db import Error, connection
 
-from jobs import holding
+from jobs import connections, holding
 from jobs.models import Job
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Heartbeat:
             self._pid, self._held, self._flagged, self._thread = os.getpid(), set(), set(), None
         mine = {job.pk for job in jobs}
         self._held |= mine
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="jobs-heartbeat", daemon=True)
             self._thread.start()
         try:
@@ -63,8 +63,8 @@ class Heartbeat:
                 self._beat(held)
 
     def _beat(self, held: list[uuid.UUID]) -> None:
-        close_old_connections()
         try:
+            connections.refresh()
             kept = holding.beat(held, worker_name())
             self._flagged = holding.asked_to_stop(held)
         except Error as exc:  # the next beat is 5 s away and the lease lasts 20: say so and go on

@@ -20,7 +20,7 @@ def beat(held: Iterable[uuid.UUID], worker: str, *, now: Moment | None = None) -
     """Extend the leases of the jobs that `worker` still works on. Returns how many it still has."""
     at = now or Now()
     with transaction.atomic():
-        mine = lock(Job.objects.filter(pk__in=list(held), worker=worker, state=S.RUNNING).order_by("pk"))
+        mine = lock(Job.objects.filter(pk__in=list(held), worker=worker, state=S.RUNNING).order_by("pk"), wait=True)
         return mine.update(lease_until=at + LEASE)
 
 

@@ -21,12 +21,8 @@ from jobs.leases import LEASE, for_message
 from jobs.models import Attempt
 from jobs.models import Cancelled as Cancelled
 from jobs.models import Job as Job
-from jobs.transitions import CHUNK, FEW, lock, move
+from jobs.transitions import CHUNK, FOR_MESSAGE, FOR_RUN, idle, lock, move, over
 from jobs.transitions import S as S
-
-# What the next step needs of a row; the rest stays in the database.
-FOR_MESSAGE = ("id", "state", "task", "queue", "options", "failures")
-FOR_RUN = (*FEW, "task", "queue", "args", "kwargs", "version", "options", "failures", "checkpoint", "cancel_requested")
 
 Moment = datetime | Now  # the database's clock, unless a test passes a time
 
@@ -113,7 +109,7 @@ def is_in(state: Job.State, pk: Any) -> Exists:
 
 def succeed(job: Job, result: Any = None) -> bool:
     """Done."""
-    return bool(move(_held(job), "succeed", result=result, reason="", **_over()))
+    return bool(move(_held(job), "succeed", result=result, reason="", **over()))
 
 
 def succeed_many(jobs: Sequence[Job], result: Any = None) -> int:
@@ -122,7 +118,7 @@ def succeed_many(jobs: Sequence[Job], result: Any = None) -> int:
     for token in {job.token for job in jobs}:
         mine |= Job.objects.filter(token=token, pk__in=[job.pk for job in jobs if job.token == token])
     with transaction.atomic():
-        return len(move(lock(mine.order_by("pk"), wait=True), "succeed", result=result, reason="", **_over()))
+        return len(move(lock(mine.order_by("pk"), wait=True), "succeed", result=result, reason="", **over()))
 
 
 def back_off(job: Job, delay: timedelta | datetime, attempt: Attempt, **changes: Any) -> bool:
@@ -136,7 +132,7 @@ def back_off(job: Job, delay: timedelta | datetime, attempt: Attempt, **changes:
             run_at=run_at,
             failures=F("failures") + 1,
             reason=attempt.error,
-            **_idle(),
+            **idle(),
             **changes,
         )
         # The flag only ever goes up, so one of the two finds the row if it still is ours.
@@ -148,7 +144,7 @@ def snooze(job: Job, until: datetime, attempt: Attempt) -> bool:
     """Not now, and not counted as a failure."""
     with transaction.atomic():
         wanted = _held(job).filter(cancel_requested=False)
-        moved = move(wanted, "snooze", run_at=until, reason=attempt.error, **_idle()) or _stop(_held(job))
+        moved = move(wanted, "snooze", run_at=until, reason=attempt.error, **idle()) or _stop(_held(job))
         return _tell(moved, attempt)
 
 
@@ -159,7 +155,7 @@ def give_up(job: Job, attempt: Attempt, error: Any = None) -> bool:
     """
     with transaction.atomic():
         told = {"failures": F("failures") + 1, "reason": attempt.error, "result": error}
-        moved = move(_held(job), "give_up", **told, **_over())
+        moved = move(_held(job), "give_up", **told, **over())
         return _tell(moved, attempt)
 
 
@@ -176,7 +172,7 @@ def stop_terminated(pk: uuid.UUID, process: str) -> bool:
 
 
 def _stop(rows: QuerySet[Job]) -> list[Job]:
-    return move(rows.filter(cancel_requested=True), "stop", reason="cancelled while it ran", **_over())
+    return move(rows.filter(cancel_requested=True), "stop", reason="cancelled while it ran", **over())
 
 
 def _tell(moved: list[Job], attempt: Attempt) -> bool:
@@ -188,14 +184,6 @@ def _tell(moved: list[Job], attempt: Attempt) -> bool:
         attempt.started_at = attempt.started_at or job.started_at
         attempt.save(force_insert=True)
     return bool(moved)
-
-
-def _over() -> dict[str, Any]:
-    return {"finished_at": Now(), "lease_until": None}
-
-
-def _idle() -> dict[str, Any]:
-    return {"lease_until": None, "queued_at": None, "worker": ""}
 
 
 # --- Work that was lost, or that came too late ----------------------------------------------------------
@@ -212,11 +200,12 @@ def rescue(seen: Job, *, now: Moment | None = None) -> Job | None:
     again = Q(max_attempts__isnull=True) | Q(max_attempts__gt=F("failures") + 1)
     reason = f"its worker was lost ({seen.worker or 'unknown'})"
     with transaction.atomic():
+        lost = lost & lock(lost)  # a row that somebody has locked is being changed right now
         wanted = lost.filter(cancel_requested=False)
         counted: dict[str, Any] = {"failures": F("failures") + 1, "reason": reason}
         moved = (
-            move(wanted.filter(again), "rescue", run_at=at, **counted, **_idle())
-            or move(wanted.exclude(again), "bury", **counted, **_over())
+            move(wanted.filter(again), "rescue", run_at=at, **counted, **idle())
+            or move(wanted.exclude(again), "bury", **counted, **over())
             or _stop(lost)
         )
         _tell(moved, Attempt(outcome=Attempt.Outcome.LOST, error=reason, started_at=seen.started_at))
@@ -227,16 +216,17 @@ def expire(*, now: Moment | None = None, limit: int = CHUNK) -> list[Job]:
     """End jobs that did not start while they were useful."""
     late = Job.objects.filter(state__in=[S.SCHEDULED, S.QUEUED], useful_until__lte=now or Now())
     with transaction.atomic():
-        return move(lock(late.order_by("useful_until"), limit), "expire", reason="too late to be useful", **_over())
+        return move(lock(late.order_by("useful_until"), limit), "expire", reason="too late to be useful", **over())
 
 
-def reject(tasks: Iterable[str], overdue: timedelta, *, now: Moment | None = None) -> list[Job]:
-    """Fail jobs that no worker has had code for, for longer than `overdue`. `tasks` are the names we have code for."""
+def reject(tasks: Iterable[str], queues: Iterable[str], overdue: timedelta, *, now: Moment | None = None) -> list[Job]:
+    """Fail jobs that have been due for longer than `overdue` and are none of the `tasks` and `queues` that we know."""
     at = now or Now()
-    orphans = Job.objects.filter(state=S.SCHEDULED, run_at__lt=at - overdue).exclude(task__in=list(tasks))
-    reason = "no worker knows this task; deploy its code, then retry"
+    known = Q(task__in=list(tasks), queue__in=list(queues))
+    orphans = Job.objects.filter(~known, state=S.SCHEDULED, run_at__lt=at - overdue)
+    reason = "no worker knows this task or serves its queue; deploy its code or name the queue, then retry"
     with transaction.atomic():
-        return move(lock(orphans, CHUNK), "reject", reason=reason, **_over())
+        return move(lock(orphans, CHUNK), "reject", reason=reason, **over())
 
 
 # --- What people and applications ask for ---------------------------------------------------------------
@@ -253,7 +243,7 @@ def cancel(ids: Iterable[uuid.UUID], reason: str) -> dict[uuid.UUID, Cancelled]:
         rows = Job.objects.filter(pk__in=wanted[start : start + CHUNK])
         with transaction.atomic():
             lock(rows.unfinished().order_by("pk"), wait=True).update(cancel_requested=True)
-            cancelled = move(rows.filter(cancel_requested=True), "cancel", reason=reason, **_over())
+            cancelled = move(rows.filter(cancel_requested=True), "cancel", reason=reason, **over())
             states = dict(rows.values_list("pk", "state"))
         done = {job.pk for job in cancelled}
         for pk, state in states.items():
@@ -272,7 +262,12 @@ def reschedule(times: Mapping[uuid.UUID, tuple[datetime, datetime | None]]) -> s
         until = Case(*[When(pk=pk, then=Value(until)) for pk, (_, until) in some.items()], default=F("useful_until"))
         with transaction.atomic():
             rows = Job.objects.filter(pk__in=some, cancel_requested=False)
-            moved |= {job.pk for job in move(rows, "reschedule", run_at=run_at, useful_until=until, **_idle())}
+            moved |= {
+                job.pk
+                for job in move(
+                    lock(rows.order_by("pk"), wait=True), "reschedule", run_at=run_at, useful_until=until, **idle()
+                )
+            }
     return moved
 
 
@@ -290,6 +285,13 @@ def retry(
         }
         rows = Job.objects.filter(pk__in=wanted[start : start + CHUNK])
         with transaction.atomic():
-            moved = move(rows, "retry", cancel_requested=False, reason="retried by a person", **changes, **_idle())
+            moved = move(
+                lock(rows.order_by("pk"), wait=True),
+                "retry",
+                cancel_requested=False,
+                reason="retried by a person",
+                **changes,
+                **idle(),
+            )
         again |= {job.pk for job in moved}
     return again

@@ -34,6 +34,9 @@ def publish(jobs: list[Job]) -> int:
                 ledger.release(Job.objects.filter(pk__in=rest))
                 logger.warning("broker refused, released=%s: %s", len(rest), exc)
                 return sent
+            except Exception:
+                # One message that cannot be made must not hold up the others; its rows come back with their lease.
+                logger.exception("no message for jobs=%s", [str(job.pk) for job in message])
             sent += len(message)
     return sent
 

@@ -71,12 +71,12 @@ class Job(models.Model):
     # The fence: +1 at each claim and never reset, so a worker that was given up for dead cannot
     # overwrite a newer attempt. `failures` is what max_attempts limits; a person's retry resets it.
     token = models.PositiveIntegerField(default=0)
-    failures = models.PositiveSmallIntegerField(default=0)
-    max_attempts = models.PositiveSmallIntegerField(null=True, blank=True, help_text="empty: no limit")
+    failures = models.PositiveIntegerField(default=0)
+    max_attempts = models.PositiveIntegerField(null=True, blank=True, help_text="empty: no limit")
     unique_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
 
     lease_until = models.DateTimeField(null=True, blank=True)  # how long a message or a worker is believed
-    nudges = models.PositiveSmallIntegerField(default=0)  # messages sent since the last claim
+    nudges = models.PositiveIntegerField(default=0)  # messages sent since the last claim
     epoch = models.CharField(max_length=36, blank=True)  # the broker's epoch when the message was sent
     worker = models.CharField(max_length=255, blank=True)
     cancel_requested = models.BooleanField(default=False)

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Self
 
-from django.db import Error, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 
-from jobs import ledger
+from jobs import connections, ledger
+from jobs.models import Attempt
 from jobs.verdict import Verdict
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,15 @@ TRIES = 5
 
 def record(verdict: Verdict) -> str:
     """Write one verdict now. Returns what became of it, for the log."""
-    return verdict.verb if _insist(partial(_write, verdict)) else "late"
+    try:
+        return verdict.verb if insist(partial(_write, verdict)) else "late"
+    except Error as exc:
+        # The database refuses this very outcome. Without an end the job would run again and again.
+        logger.error("job=%s outcome refused by the database: %s", verdict.job.pk, type(exc).__name__)
+        plain = Attempt(
+            outcome=Attempt.Outcome.ERRORED, error=f"its outcome could not be stored ({type(exc).__name__})"
+        )
+        return "give_up" if insist(partial(ledger.give_up, verdict.job, plain)) else "late"
 
 
 def _write(verdict: Verdict) -> object:
@@ -39,7 +48,9 @@ def _write(verdict: Verdict) -> object:
         return ledger.back_off(job, verdict.delay, attempt, **verdict.changes)
     if isinstance(verdict.delay, datetime):
         return ledger.snooze(job, verdict.delay, attempt)
-    return ledger.stop(job, attempt) if verdict.verb == "stop" else ledger.give_up(job, attempt, verdict.result)
+    if verdict.verb == "stop" and ledger.stop(job, attempt):
+        return True
+    return ledger.give_up(job, attempt, verdict.result)  # also a job that stops without having been asked
 
 
 class Recorder:
@@ -80,7 +91,11 @@ class Recorder:
             for verdict in some:
                 alike[json.dumps(verdict.result)].append(verdict)
             for group in alike.values():
-                _insist(partial(ledger.succeed_many, [verdict.job for verdict in group], group[0].result))
+                try:
+                    insist(partial(ledger.succeed_many, [verdict.job for verdict in group], group[0].result))
+                except Error:
+                    for verdict in group:  # find the one that the database refuses
+                        record(verdict)
 
     def _flush_late(self) -> None:
         """For batches whose next job takes longer than a success should wait."""
@@ -90,16 +105,17 @@ class Recorder:
         connection.close()
 
 
-def _insist(write: Callable[[], object]) -> object:
+def insist(write: Callable[[], object]) -> object:
     """Write through a database restart. Safe to repeat: the token lets an outcome be written once.
 
-    What cannot be written at all is found by the rescuer when the lease is over, as if the worker had died.
+    What cannot be written at all is found by the rescuer when the lease is over, as if the worker had died. Raises
+    what else the database says.
     """
     for tried in range(TRIES):
         try:
             return write()
-        except Error as exc:
-            logger.warning("recording failed, try %s of %s: %s", tried + 1, TRIES, exc)
-            connection.close()
+        except (OperationalError, InterfaceError) as exc:
+            logger.warning("writing failed, try %s of %s: %s", tried + 1, TRIES, exc)
+            connections.refresh()
             time.sleep(0.2 * 2**tried)
     return None

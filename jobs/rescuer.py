@@ -8,6 +8,8 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
+from django.db import Error
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -37,10 +39,19 @@ def lost(now: ledger.Moment) -> QuerySet[Job]:
     return Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=now).order_by("lease_until")[:LIMIT]
 
 
+def _rescue(seen: Job, now: ledger.Moment | None) -> Job | None:
+    """One row that cannot be rescued must not keep the others waiting."""
+    try:
+        return ledger.rescue(seen, now=now)
+    except Error:
+        logger.exception("cannot rescue job=%s", seen.pk)
+        return None
+
+
 def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
     """One pass."""
     at = now or Now()
-    states = [rescued.state for seen in lost(at) if (rescued := ledger.rescue(seen, now=now))]
+    states = [rescued.state for seen in lost(at) if (rescued := _rescue(seen, now))]
     overdue = Job.objects.filter(state=Job.State.QUEUED, lease_until__lt=at).order_by("lease_until")
     done = Rescued(
         released=ledger.release(overdue),
@@ -48,7 +59,7 @@ def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
         failed=states.count(Job.State.FAILED),
         stopped=states.count(Job.State.CANCELLED),
         expired=len(ledger.expire(now=now)),
-        rejected=len(ledger.reject(registry.names(), PATIENCE_WITH_UNKNOWN_TASKS, now=now)),
+        rejected=len(ledger.reject(registry.names(), settings.JOBS_QUEUES, PATIENCE_WITH_UNKNOWN_TASKS, now=now)),
     )
     if done != Rescued():
         logger.warning("rescued %s", " ".join(f"{name}={count}" for name, count in vars(done).items() if count))

@@ -14,9 +14,8 @@ from celery.platforms import signals
 from celery.signals import task_revoked
 from celery.utils.functional import maybe_list
 from celery.worker import control, state
-from django.db import close_old_connections
 
-from jobs import ledger
+from jobs import connections, ledger
 from jobs.results import found
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ WHY = "revoked through Celery's control (Flower)"
 )
 def revoke(panel: Any, task_id: str | list[str], terminate: bool = False, signal: Any = None, **kwargs: Any) -> Any:
     """Cancel durable jobs in the ledger; revoke the others as Celery does."""
-    close_old_connections()
+    connections.refresh()
     ids = [str(one) for one in maybe_list(task_id) or []]
     jobs = {pk for pk in ids if found(pk)}
     if jobs:

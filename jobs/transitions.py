@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.db.models.sql import UpdateQuery
 
 from jobs.models import Job
@@ -31,13 +32,25 @@ TRANSITIONS: dict[str, tuple[frozenset[Job.State], Job.State]] = {
     "expire": (frozenset({S.SCHEDULED, S.QUEUED}), S.EXPIRED),
     "cancel": (frozenset({S.SCHEDULED, S.QUEUED}), S.CANCELLED),
     "reschedule": (frozenset({S.SCHEDULED, S.QUEUED}), S.SCHEDULED),
-    "retry": (frozenset({S.FAILED, S.CANCELLED, S.EXPIRED}), S.SCHEDULED),
+    "retry": (frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.EXPIRED}), S.SCHEDULED),
 }
 
 CHUNK = 500  # rows per statement: short locks on PostgreSQL, below the limit of variables of SQLite
 
 
 FEW = ("id", "state", "token", "worker", "started_at")
+FOR_MESSAGE = ("id", "state", "task", "queue", "options", "failures")
+FOR_RUN = (*FEW, "task", "queue", "args", "kwargs", "version", "options", "failures", "checkpoint", "cancel_requested")
+
+
+def over() -> dict[str, Any]:
+    """What changes beside the state when a job ends."""
+    return {"finished_at": Now(), "lease_until": None}
+
+
+def idle() -> dict[str, Any]:
+    """What changes beside the state when nobody holds the job any more."""
+    return {"lease_until": None, "queued_at": None, "worker": ""}
 
 
 def move(rows: QuerySet[Job], verb: str, columns: Sequence[str] = FEW, **changes: Any) -> list[Job]:

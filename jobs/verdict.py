@@ -4,21 +4,25 @@ Used by the executor. The tracer answers with a value and, unless the task simpl
 exception; here that becomes one of the words that `recorder` writes into the row.
 """
 
-import json
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import states
 from celery.exceptions import Ignore, Retry
 
 from jobs.models import Attempt, Job
+from jobs.payload import PayloadError, storable
+
+LONGEST_DELAY = timedelta(days=3650)
 
 
 class Snooze(Retry):
     """A task raises it to run again at `until` (aware), without counting a failure."""
 
     def __init__(self, until: datetime) -> None:
+        if until.tzinfo is None:
+            raise ValueError(f"until={until} names no time zone. Pass an aware datetime.")
         super().__init__(f"until {until.isoformat()}", when=until)
         self.until = until
 
@@ -53,7 +57,7 @@ def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
         return Verdict(job, "succeed", took, result=_kept(value))
     error = info.retval
     attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED, error=_error(error))
-    attempt.traceback = str(getattr(value, "traceback", ""))
+    attempt.traceback = clean(str(getattr(value, "traceback", "")))
     if isinstance(error, Stop):
         return Verdict(job, "stop", took, attempt=attempt)
     if info.state == states.IGNORED:
@@ -78,16 +82,33 @@ def _stored(error: BaseException) -> dict[str, Any]:
 
 
 def _delay(when: Any) -> timedelta | datetime:
-    return when if isinstance(when, datetime) else timedelta(seconds=float(when or 0))
+    if isinstance(when, datetime):
+        return min(when, datetime.now(UTC) + LONGEST_DELAY)
+    return timedelta(seconds=min(max(float(when or 0), 0.0), LONGEST_DELAY.total_seconds()))
 
 
 def _error(exc: Any) -> str:
-    return f"{type(exc).__name__}: {exc}"[:2000]
+    try:
+        return clean(f"{type(exc).__name__}: {exc}"[:2000])
+    except Exception:  # its own __str__ is broken; that must not cost the job its end
+        return type(exc).__name__
+
+
+def clean(text: str) -> str:
+    """The text without what databases refuse: NUL and halves of surrogate pairs."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def _kept(value: Any) -> Any:
     """A task's return value as the row keeps it: as JSON, or as its repr where JSON has no word for it."""
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError):
-        return repr(value)[:2000]
+        return storable(value, "result")
+    except PayloadError:
+        return _shown(value)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return clean(repr(value)[:2000])
+    except Exception:  # nested too deeply, or a broken __repr__
+        return f"a {type(value).__name__} that cannot be shown"

@@ -21,6 +21,7 @@ def show(admin_page: Any, request: HttpRequest, receipt: bookings.Receipt) -> No
         "withdrawn": receipt.cancelled,
         "already sent": receipt.already_sent,
         "being sent at this moment": receipt.in_flight,
+        "in doubt": receipt.in_doubt,
     }
     text = ", ".join(f"{len(deliveries)} {what}" for what, deliveries in parts.items() if deliveries)
     level = messages.WARNING if receipt.in_flight else messages.SUCCESS
@@ -49,14 +50,39 @@ class Undeletable:
         return False
 
 
+class ByVerb(Undeletable):
+    """Saves through the verbs of a module, in whose transaction the reminders follow."""
+
+    make: Any
+    change: Any
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
+        try:
+            if change:
+                receipt = type(self).change(obj, **form.cleaned_data)
+            else:
+                made, receipt = type(self).make(**form.cleaned_data)
+                obj.pk = made.pk
+        except bookings.NotOpen as exc:  # somebody cancelled or paid it while this page was open
+            messages.error(request, str(exc))
+        else:
+            show(self, request, receipt)
+        obj.refresh_from_db()
+
+
 @admin.register(Customer)
 class CustomerAdmin(admin.ModelAdmin[Customer]):
     list_display = ("name", "email", "phone", "locale", "time_zone")
     search_fields = ("name", "email", "external_id")
 
+    def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        reconciler.replan(obj)  # a new address makes reminders possible, a removed one ends them
+
 
 @admin.register(Booking)
-class BookingAdmin(Undeletable, admin.ModelAdmin[Booking]):
+class BookingAdmin(ByVerb, admin.ModelAdmin[Booking]):
+    make, change = staticmethod(bookings.book), staticmethod(bookings.change)
     form = BookingForm
     readonly_fields = ("status", "revision", "starts_at", "ends_at")
     fields = ("customer", "service", "location", "wall", "minutes", "time_zone", "external_id", *readonly_fields)
@@ -68,15 +94,6 @@ class BookingAdmin(Undeletable, admin.ModelAdmin[Booking]):
     date_hierarchy = "starts_at"
     inlines = (DeliveryInline,)
     actions = ("cancel",)
-
-    def save_model(self, request: HttpRequest, obj: Booking, form: ModelForm[Booking], change: bool) -> None:
-        if change:
-            receipt = bookings.change(obj, **form.cleaned_data)
-        else:
-            made, receipt = bookings.book(**form.cleaned_data)
-            obj.pk = made.pk
-        obj.refresh_from_db()
-        show(self, request, receipt)
 
     @admin.action(description="Cancel the selected bookings", permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Booking]) -> None:
@@ -92,7 +109,8 @@ class BookingAdmin(Undeletable, admin.ModelAdmin[Booking]):
 
 
 @admin.register(Payment)
-class PaymentAdmin(Undeletable, admin.ModelAdmin[Payment]):
+class PaymentAdmin(ByVerb, admin.ModelAdmin[Payment]):
+    make, change = staticmethod(payments.request_payment), staticmethod(payments.change)
     form = PaymentForm
     list_display = ("subject", "customer", "amount", "paid_amount", "currency", "due_on", "status")
     list_filter = ("status", "currency", "due_on")
@@ -103,15 +121,6 @@ class PaymentAdmin(Undeletable, admin.ModelAdmin[Payment]):
     date_hierarchy = "due_on"
     inlines = (DeliveryInline,)
     actions = ("mark_paid", "cancel")
-
-    def save_model(self, request: HttpRequest, obj: Payment, form: ModelForm[Payment], change: bool) -> None:
-        if change:
-            receipt = payments.change(obj, **form.cleaned_data)
-        else:
-            made, receipt = payments.request_payment(**form.cleaned_data)
-            obj.pk = made.pk
-        obj.refresh_from_db()
-        show(self, request, receipt)
 
     @admin.action(description="Mark the selected payments as paid", permissions=["change"])
     def mark_paid(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:

@@ -4,17 +4,20 @@ Called by the admin, the API, the importers and the application's own code. The 
 its reminders are one transaction, and the receipt tells for each reminder what became of it.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 
 from notifications import reminders, timing
-from notifications.models import Booking, Customer, Delivery
+from notifications.changes import Plan
+from notifications.models import Booking, Customer, Delivery, Payment
 
 Status = Booking.Status
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 
 class NotOpen(Exception):
@@ -29,10 +32,16 @@ class Receipt:
     cancelled: list[Delivery] = field(default_factory=list)  # certainly not sent, and never will be
     in_flight: list[Delivery] = field(default_factory=list)  # being handed to the provider at this moment
     already_sent: list[Delivery] = field(default_factory=list)  # see sent_at
+    in_doubt: list[Delivery] = field(default_factory=list)  # may have been sent; nobody knows
 
     @classmethod
-    def of(cls, done: reminders.Plan, sent_before: list[Delivery]) -> "Receipt":
-        return cls(done.added + done.moved, done.withdrawn, done.in_flight, sent_before)
+    def of(cls, anchor: Booking | Payment, done: Plan) -> "Receipt":
+        """Read after the plan and in one go: a reminder that is sent meanwhile must show somewhere."""
+        now = defaultdict(list)
+        for delivery in anchor.deliveries.select_related("rule"):
+            now[delivery.state].append(delivery)
+        state = Delivery.State
+        return cls(done.added + done.moved, done.withdrawn, now[state.SENDING], now[state.SENT], now[state.IN_DOUBT])
 
 
 def schedule(starts_at: datetime, ends_at: datetime, time_zone: str) -> dict[str, Any]:
@@ -40,6 +49,8 @@ def schedule(starts_at: datetime, ends_at: datetime, time_zone: str) -> dict[str
     starts_at, ends_at = timing.aware(starts_at, "starts_at"), timing.aware(ends_at, "ends_at")
     if ends_at <= starts_at:
         raise ValueError(f"It ends ({ends_at.isoformat()}) before it starts ({starts_at.isoformat()}).")
+    if not FIRST_YEAR <= starts_at.year <= ends_at.year <= LAST_YEAR:
+        raise ValueError(f"The year {starts_at.year} is not between {FIRST_YEAR} and {LAST_YEAR}.")
     wall = starts_at.astimezone(timing.zone(time_zone))
     return {
         "starts_at": starts_at,
@@ -67,7 +78,7 @@ def book(
         booking = Booking.objects.create(
             customer=customer, service=service, location=location, external_id=external_id, **when
         )
-        return booking, Receipt.of(reminders.plan([booking]), [])
+        return booking, Receipt.of(booking, reminders.plan([booking]))
 
 
 def reschedule(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str | None = None) -> Receipt:
@@ -78,8 +89,12 @@ def reschedule(booking: Booking, *, starts_at: datetime, ends_at: datetime, time
 def change(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str, **texts: Any) -> Receipt:
     """Change anything about a booking. Only another time, zone or customer counts as a move."""
     when = schedule(starts_at, ends_at, time_zone) | {key: texts[key] for key in ("customer",) if key in texts}
-    moved = any(getattr(booking, column) != value for column, value in when.items())
-    return _change(booking, **texts | when | {"revision": F("revision") + int(moved)})
+    return _change(booking, **texts | when | {"revision": F("revision") + unless_same(when)})
+
+
+def unless_same(columns: dict[str, Any]) -> Case:
+    """1, or 0 if the row has these values already. The row decides: a form has written its values into the object."""
+    return Case(When(**columns, then=Value(0)), default=Value(1))
 
 
 def cancel(booking: Booking) -> Receipt:
@@ -94,5 +109,4 @@ def _change(booking: Booking, **changes: Any) -> Receipt:
             current = Booking.objects.filter(pk=booking.pk).values_list("status", flat=True).first()
             raise NotOpen(f"Booking {booking.pk} is {current or 'gone'}; nothing was changed.")
         booking.refresh_from_db()
-        sent = list(booking.deliveries.filter(state=Delivery.State.SENT).select_related("rule"))
-        return Receipt.of(reminders.plan([booking]), sent)
+        return Receipt.of(booking, reminders.plan([booking]))

@@ -4,7 +4,7 @@ Descriptions only. Bookings change through `bookings.py`, payments through `paym
 `reminders.py`; each of these changes are guarded UPDATEs.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -24,6 +24,11 @@ def validate_zone(name: str) -> None:
         timing.zone(name)
     except ValueError as exc:
         raise ValidationError(str(exc)) from exc
+
+
+def within_two_years(offset: timedelta) -> None:
+    if abs(offset) > timedelta(days=730):
+        raise ValidationError("A reminder goes out within two years of its anchor.")
 
 
 def default_zone() -> str:
@@ -141,7 +146,9 @@ class ReminderRule(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     anchor = models.CharField(max_length=20, choices=Anchor.choices)
-    offset = models.DurationField(help_text="from the anchor; negative is before. With a time of day: whole days")
+    offset = models.DurationField(
+        validators=[within_two_years], help_text="from the anchor; negative is before. With a time of day: whole days"
+    )
     at_time = models.TimeField(null=True, blank=True, help_text="at this time of that day, in the anchor's zone")
     channel = models.CharField(max_length=20, choices=Channel.choices, default=Channel.EMAIL)
     message = models.CharField(max_length=100, help_text="a folder of templates/messages")
@@ -152,6 +159,13 @@ class ReminderRule(models.Model):
 
     class Meta:
         ordering = ["anchor", "offset"]
+        constraints = [
+            # forbids a rule whose moments no calendar has: it would end all planning
+            models.CheckConstraint(
+                name="rule_offset_within_two_years",
+                condition=Q(offset__gte=timedelta(days=-730), offset__lte=timedelta(days=730)),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import Case, F, Value, When
 
 from notifications import reminders, timing
-from notifications.bookings import NotOpen, Receipt
-from notifications.models import Booking, Customer, Delivery, Payment
+from notifications.bookings import FIRST_YEAR, LAST_YEAR, NotOpen, Receipt, unless_same
+from notifications.models import Booking, Customer, Payment
 
 Status = Payment.Status
 
@@ -25,6 +25,13 @@ def money(amount: int, currency: str) -> dict[str, Any]:
     if not is_currency(currency):
         raise ValueError(f"Unknown currency {currency!r}. Use an ISO 4217 code such as EUR.")
     return {"amount": amount, "currency": currency}
+
+
+def due_date(day: date) -> date:
+    """The day, if reminders around it have a place in the calendar. Raises ValueError."""
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"The year {day.year} is not between {FIRST_YEAR} and {LAST_YEAR}.")
+    return day
 
 
 def request_payment(
@@ -46,12 +53,12 @@ def request_payment(
             customer=customer,
             booking=booking,
             subject=subject,
-            due_on=due_on,
+            due_on=due_date(due_on),
             time_zone=zone,
             external_id=external_id,
             **money(amount, currency),
         )
-        return payment, Receipt.of(reminders.plan([payment]), [])
+        return payment, Receipt.of(payment, reminders.plan([payment]))
 
 
 def mark_paid(payment: Payment, amount: int | None = None) -> Receipt:
@@ -65,15 +72,15 @@ def mark_paid(payment: Payment, amount: int | None = None) -> Receipt:
 
 def postpone(payment: Payment, due_on: date) -> Receipt:
     """Move the due date. Reminders of the old date are withdrawn, the new date gets its own."""
-    return _change(payment, due_on=due_on, revision=F("revision") + 1)
+    return _change(payment, due_on=due_date(due_on), revision=F("revision") + 1)
 
 
 def change(payment: Payment, *, amount: int, currency: str, due_on: date, **others: Any) -> Receipt:
     """Change anything about a payment. Only another due date, zone or customer counts as a move."""
-    dated = {"due_on": due_on} | {key: others[key] for key in ("time_zone", "customer") if key in others}
-    moved = any(getattr(payment, column) != value for column, value in dated.items())
+    dated = {"due_on": due_date(due_on)} | {key: others[key] for key in ("time_zone", "customer") if key in others}
     changes = others | dated | money(amount, currency)
-    return _change(payment, **changes | {"revision": F("revision") + int(moved)})
+    status = Case(When(paid_amount__gte=amount, then=Value(Status.PAID)), default=F("status"))
+    return _change(payment, **changes | {"status": status, "revision": F("revision") + unless_same(dated)})
 
 
 def cancel(payment: Payment) -> Receipt:
@@ -88,5 +95,4 @@ def _change(payment: Payment, **changes: Any) -> Receipt:
             current = Payment.objects.filter(pk=payment.pk).values_list("status", flat=True).first()
             raise NotOpen(f"Payment {payment.pk} is {current or 'gone'}; nothing was changed.")
         payment.refresh_from_db()
-        sent = list(payment.deliveries.filter(state=Delivery.State.SENT).select_related("rule"))
-        return Receipt.of(reminders.plan([payment]), sent)
+        return Receipt.of(payment, reminders.plan([payment]))

@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from jobs import ledger
 from jobs.durable import Durable
-from notifications.models import Booking, Delivery, Payment, ReminderRule
-from notifications.reminders import CHUNK, Plan, Reason, State, plan
+from notifications.changes import CHUNK, Plan, Reason, State, in_order
+from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
+from notifications.reminders import plan
 
 
 def reconcile(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[Plan]:
@@ -49,6 +50,17 @@ def _in_chunks(rows: QuerySet[Any], now: datetime, dry_run: bool) -> Iterator[Pl
         yield done
 
 
+def replan(customer: Customer) -> None:
+    """Plan what is still to come for one customer, whose address may have changed."""
+    with transaction.atomic():
+        todo: tuple[QuerySet[Any], ...] = (
+            customer.bookings.filter(status=Booking.Status.BOOKED, starts_at__gt=timezone.now()),
+            customer.payments.filter(status=Payment.Status.OPEN),
+        )
+        for rows in todo:
+            plan(list(rows.select_related("customer").select_for_update(of=("self",), no_key=True).order_by("pk")))
+
+
 def settle() -> int:
     """End the deliveries whose job ended without telling: cancelled by an operator, or lost too often."""
     ended = 0
@@ -58,9 +70,14 @@ def settle() -> int:
         (ledger.S.FAILED, State.REFUSED, ""),
         (ledger.S.SUCCEEDED, State.REFUSED, ""),  # a restored delivery whose job had run before
     ):
-        rows = open_rows.filter(ledger.is_in(job_state, OuterRef("pk")))
-        ended += rows.filter(state=State.PLANNED).update(state=state, reason=reason, detail="see its job")
-        ended += rows.filter(state=State.SENDING).update(state=State.IN_DOUBT, detail="its job ended while sending")
+        with transaction.atomic():
+            # A row that somebody has locked is being changed: the next minute will do.
+            some = open_rows.filter(ledger.is_in(job_state, OuterRef("pk"))).order_by("pk")
+            rows = Delivery.objects.filter(
+                pk__in=list(some.select_for_update(skip_locked=True).values_list("pk", flat=True))
+            )
+            ended += rows.filter(state=State.PLANNED).update(state=state, reason=reason, detail="see its job")
+            ended += rows.filter(state=State.SENDING).update(state=State.IN_DOUBT, detail="its job ended while sending")
     return ended
 
 
@@ -68,7 +85,7 @@ def withdraw(ids: Iterable[UUID], who: str) -> int:
     """Take planned deliveries back. Returns how many will certainly not go out."""
     wanted = list(ids)
     with transaction.atomic():
-        rows = Delivery.objects.filter(pk__in=wanted, state=State.PLANNED)
+        rows = in_order(Delivery.objects.filter(pk__in=wanted, state=State.PLANNED))
         withdrawn = rows.update(state=State.SKIPPED, reason=Reason.JOB_CANCELLED, detail=f"by {who}")
         ledger.cancel(wanted, f"withdrawn by {who}")
     return withdrawn
@@ -80,9 +97,6 @@ def resend(ids: Iterable[UUID], who: str) -> int:
     again = [State.REFUSED, State.SKIPPED]
     with transaction.atomic():
         rows = Delivery.objects.filter(pk__in=wanted, state__in=again, send_at__lte=timezone.now())
-        rows = rows.filter(
-            ledger.is_in(ledger.S.FAILED, OuterRef("pk")) | ledger.is_in(ledger.S.CANCELLED, OuterRef("pk"))
-        )
         chosen = list(rows.select_for_update().values_list("pk", flat=True))
         Delivery.objects.filter(pk__in=chosen).update(state=State.PLANNED, reason="", detail=f"sent again by {who}")
         return len(ledger.retry(chosen))

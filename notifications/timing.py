@@ -62,7 +62,7 @@ def around_start(
         send_at = starts_at.astimezone(UTC) + offset
     else:
         send_at = instant(starts_at.astimezone(zone(zone_name)).date() + offset, at, zone_name)
-    if send_at < starts_at:
+    if send_at < starts_at or offset < timedelta() or (at is not None and offset == timedelta()):
         return Window(
             send_at, min(starts_at.astimezone(UTC), send_at + useful if useful else starts_at.astimezone(UTC))
         )

@@ -3,13 +3,14 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import current_app as _current_app
 from celery.app.trace import setup_worker_optimizations, trace_task_ret
 
-from jobs import dispatcher, executor
+from jobs import dispatcher
 from notifications.channels import email
 from tests import probes  # noqa: F401  registers the sample tasks
 
@@ -82,8 +83,9 @@ class InProcessWorker:
 
 @pytest.fixture
 def worker(db: None, monkeypatch: pytest.MonkeyPatch) -> InProcessWorker:
-    # Between tasks a worker drops connections that look broken; the test's own transaction looks like one.
-    monkeypatch.setattr(executor, "close_old_connections", lambda: None)
+    # Threads have connections of their own, which do not see what the test's transaction has not committed.
+    monkeypatch.setattr("jobs.recorder.LONGEST_WAIT", timedelta(hours=1))
+    monkeypatch.setattr("jobs.heartbeat.INTERVAL", timedelta(hours=1))
     return InProcessWorker()
 
 

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 
-from notifications.channels.base import Busy, Message, Receipt, Refused, Unknown
-from notifications.channels.smtp import Unanswered
+from notifications.channels.base import Busy, Message, NotSent, Receipt, Refused, Unknown
+from notifications.channels.smtp import ExactBackend, Unanswered
 
 
 class Gone(Busy):
@@ -35,6 +35,10 @@ def send(message: Message, *, idempotency_key: str) -> Receipt:
     )
     if message.html:
         mail.attach_alternative(message.html, "text/html")
+    try:
+        mail.message().as_bytes()
+    except ValueError as exc:  # an address or header that no mail can carry; its text would tell the address
+        raise Refused(f"no mail can be made of it: {type(exc).__name__}") from None
     kept = getattr(_local, "backend", None)
     if kept is not None:
         try:
@@ -56,39 +60,54 @@ def _open() -> BaseEmailBackend:
     try:
         backend.open()
     except (OSError, smtplib.SMTPException) as exc:
-        raise Busy(f"no connection to the mail server: {type(exc).__name__}") from exc
+        raise Busy(f"no connection to the mail server: {type(exc).__name__}") from None
     _local.backend = backend
     return backend
 
 
 def _hand_over(mail: EmailMultiAlternatives, backend: BaseEmailBackend, recipient: str) -> Receipt:
+    """One attempt on one connection. The causes are cut off (`from None`): they print the address."""
     try:
         if backend.send_messages([mail]) != 1:
             raise Refused("the mail backend took no message")
     except smtplib.SMTPRecipientsRefused as exc:
-        code, reply = next(iter(exc.recipients.values()))
-        raise _verdict(code, reply, recipient) from exc
+        raise _verdict(*next(iter(exc.recipients.values())), recipient) from None
+    except smtplib.SMTPSenderRefused as exc:  # ours to mend, not the customer's fault
+        close()
+        raise Busy(f"the mail server refuses our sender ({exc.smtp_code})") from None
+    except smtplib.SMTPAuthenticationError as exc:
+        close()
+        raise Busy(f"the mail server refused our password ({exc.smtp_code})") from None
+    except smtplib.SMTPResponseException as exc:
+        raise _verdict(exc.smtp_code, exc.smtp_error, recipient) from None
     except Unanswered as exc:
         close()
-        raise Unknown(str(exc)) from exc
-    except smtplib.SMTPAuthenticationError as exc:  # ours to mend, not the message's fault
-        close()
-        raise Busy(f"the mail server refused our password ({exc.smtp_code})") from exc
-    except smtplib.SMTPResponseException as exc:
-        raise _verdict(exc.smtp_code, exc.smtp_error, recipient) from exc
+        raise Unknown(str(exc)) from None
     except (OSError, smtplib.SMTPException) as exc:
         close()
-        raise Gone(f"the mail server went away: {type(exc).__name__}") from exc
+        why = f"the mail server went away: {type(exc).__name__}"
+        # Only our own SMTP backend tells how far it came; for an API's any broken connection may be a mail sent.
+        raise (Gone if isinstance(backend, ExactBackend) else Unknown)(why) from None
+    except ValueError as exc:  # an address that the backend cannot put on an envelope
+        raise Refused(f"no mail can be sent to it: {type(exc).__name__}") from None
+    except NotSent:
+        raise
+    except BaseException:
+        close()  # interrupted in the middle of a dialogue: the next mail must not continue it
+        raise
     return Receipt(provider_id=str(mail.extra_headers["Message-ID"]))
 
 
 def _verdict(code: int, reply: bytes | str, recipient: str) -> Busy | Refused:
-    """5xx is for good, anything else for now. Servers like to repeat the address: it is left out."""
+    """5xx is for good, anything else for now. Servers like to repeat the address, whole or in part: it is left out."""
     text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
-    why = f"{code} {text}".replace(recipient, "(recipient)")[:500]
+    local = recipient.partition("@")[0].lower()
+    words = [word for word in text.split() if "@" not in word and local not in word.lower()]
+    why = f"{code} {' '.join(words)}"[:500]
     if code == 421:  # the server closes the connection
         close()
-    return Refused(why) if 500 <= code < 600 else Busy(why)
+    ours = code in (503, 530, 535, 538)  # a dialogue out of step, or one that we may not hold
+    return Refused(why) if 500 <= code < 600 and not ours else Busy(why)
 
 
 def _domain() -> str:

@@ -30,10 +30,15 @@ class _Exact(smtplib.SMTP):
         end = b".\r\n" if body.endswith(b"\r\n") else b"\r\n.\r\n"
         try:
             self.send(body + end)
-            return self.getreply()
+            code, reply = self.getreply()
         except (OSError, smtplib.SMTPServerDisconnected) as exc:
             self.close()
             raise Unanswered("the connection broke before the server answered") from exc
+        if 200 <= code < 300:
+            return 250, reply  # 251 has taken it as well
+        if not 400 <= code < 600:
+            raise Unanswered(f"the server answered {code}, which is neither yes nor no")
+        return code, reply
 
 
 class _ExactSSL(_Exact, smtplib.SMTP_SSL):

@@ -6,7 +6,7 @@ Filled by `upserts`, yielded by `imports`, printed by the commands. Numbers can 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from notifications import reminders
+from notifications.changes import Plan
 from notifications.imports.rows import BadRow
 from notifications.models import Delivery
 
@@ -53,7 +53,7 @@ class Outcome:
         self.deliveries += other.deliveries
 
 
-def tally(plan: reminders.Plan) -> Counter[tuple[str, str]]:
+def tally(plan: Plan) -> Counter[tuple[str, str]]:
     """How many deliveries a plan changed, by kind and reason."""
     counts = Counter({("planned", ""): len(plan.added), ("moved", ""): len(plan.moved)})
     for kind, deliveries in (("withdrawn", plan.withdrawn), ("in flight", plan.in_flight), ("skipped", plan.skipped)):

@@ -46,7 +46,7 @@ def act(verb: str, job: Job) -> None:
         "stop": lambda: ledger.stop(job, errored),
         "rescue": lambda: ledger.rescue(job),
         "bury": lambda: ledger.rescue(job),
-        "reject": lambda: ledger.reject(["probe.ok"], HOUR),
+        "reject": lambda: ledger.reject(["probe.ok"], ["default"], HOUR),
         "expire": lambda: ledger.expire(),
         "cancel": lambda: ledger.cancel([job.pk], "because"),
         "reschedule": lambda: ledger.reschedule({job.pk: (timezone.now() + HOUR, None)}),
@@ -159,7 +159,7 @@ def test_the_window_bounds_how_many_are_queued_and_the_urgent_go_first() -> None
 def test_a_job_without_code_is_not_dispatched_and_fails_after_an_hour() -> None:
     job = make_job(task="gone.task", due=-2 * HOUR)
     assert ledger.dispatch("default", ["probe.ok"], 10) == []
-    assert [rejected.pk for rejected in ledger.reject(["probe.ok"], HOUR)] == [job.pk]
+    assert [rejected.pk for rejected in ledger.reject(["probe.ok"], ["default"], HOUR)] == [job.pk]
     assert "deploy its code" in Job.objects.get(pk=job.pk).reason
 
 
@@ -218,7 +218,7 @@ def test_many_jobs_are_inserted_and_moved_with_a_few_statements(django_assert_ma
     with django_assert_max_num_queries(40):  # SQLite takes 37 rows of this width per statement, PostgreSQL 500
         ledger.enqueue_many(jobs)
     later = {job.pk: (now + timedelta(seconds=n), None) for n, job in enumerate(jobs[:100])}
-    with django_assert_max_num_queries(3):
+    with django_assert_max_num_queries(4):
         assert len(ledger.reschedule(later)) == 100
     with django_assert_max_num_queries(6):
         assert set(ledger.cancel([job.pk for job in jobs[:400]], "x").values()) == {"cancelled"}

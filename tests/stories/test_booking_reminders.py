@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.core import mail
+from django.db.models import DateTimeField, Value
 
 from jobs import ledger
 from jobs.models import Job
@@ -36,7 +37,7 @@ class Day:
 def day(worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Day]:
     # The database's own clock cannot be moved; where guards ask for it they get Python's, which can.
     for module in (ledger, reminders):
-        monkeypatch.setattr(module, "Now", lambda: datetime.now(UTC))
+        monkeypatch.setattr(module, "Now", lambda: Value(datetime.now(UTC), output_field=DateTimeField()))
     with time_machine.travel(datetime(2027, 3, 24, 8, tzinfo=UTC), tick=False) as traveller:
         yield Day(traveller, worker)
 

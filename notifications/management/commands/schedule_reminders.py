@@ -10,11 +10,11 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from notifications.changes import CHUNK
 from notifications.imports.outcomes import tally
 from notifications.management.reporting import deliveries, progress_bar
 from notifications.models import Booking, Payment
 from notifications.reconciler import reconcile
-from notifications.reminders import CHUNK
 
 
 class Command(BaseCommand):

@@ -1,0 +1,13 @@
+"""Database connections of processes that live for weeks."""
+
+from django.db import connections
+
+
+def refresh() -> None:
+    """Drop connections that are broken or too old; a restarted database costs one reconnect, not a deaf worker.
+
+    Like Django's close_old_connections, but never in the middle of a transaction: that would undo it silently.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()

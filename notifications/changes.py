@@ -1,0 +1,109 @@
+"""The changes that a plan found necessary, applied with a few statements for all of them.
+
+Used by `reminders.plan`. Each kind of change is one guarded UPDATE per chunk, on rows locked in one order; rows that
+somebody else moved on meanwhile are left alone and told about.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.db.models import Case, QuerySet, Value, When
+
+from jobs import ledger
+from notifications.models import Booking, Delivery, Payment, ReminderRule
+from notifications.timing import Window
+
+State, Reason = Delivery.State, Delivery.Reason
+Anchor = Booking | Payment
+CHUNK = 500
+
+
+@dataclass
+class Plan:
+    """What one `plan` did, as deliveries."""
+
+    added: list[Delivery] = field(default_factory=list)
+    moved: list[Delivery] = field(default_factory=list)
+    withdrawn: list[Delivery] = field(default_factory=list)  # it will not go out any more
+    in_flight: list[Delivery] = field(default_factory=list)  # meant to be withdrawn, but being sent right now
+    skipped: list[Delivery] = field(default_factory=list)  # recorded, with the reason why it will never go out
+    kept: int = 0
+
+    @property
+    def changes(self) -> int:
+        return len(self.added) + len(self.moved) + len(self.withdrawn) + len(self.skipped)
+
+
+class Changes:
+    """Collected by kind; `job_for` makes the job of a delivery."""
+
+    def __init__(self, job_for: Callable[[Delivery], ledger.Job]) -> None:
+        self._job_for = job_for
+        self._add: list[Delivery] = []
+        self._move: list[Delivery] = []
+        self._restore: list[Delivery] = []
+        self._withdraw: dict[str, list[Delivery]] = defaultdict(list)
+
+    def add(self, rule: ReminderRule, anchor: Anchor, window: Window, skip: str) -> None:
+        delivery = Delivery(rule=rule, customer_id=anchor.customer_id, channel=rule.channel, revision=anchor.revision)
+        delivery.booking, delivery.payment = (anchor, None) if isinstance(anchor, Booking) else (None, anchor)
+        delivery.send_at, delivery.useful_until = window.send_at, window.useful_until
+        if skip:
+            delivery.state, delivery.reason = State.SKIPPED, skip
+        self._add.append(delivery)
+
+    def move(self, delivery: Delivery, window: Window) -> None:
+        delivery.send_at, delivery.useful_until = window.send_at, window.useful_until
+        self._move.append(delivery)
+
+    def restore(self, delivery: Delivery, window: Window) -> None:
+        delivery.send_at, delivery.useful_until, delivery.reason = window.send_at, window.useful_until, ""
+        self._restore.append(delivery)
+
+    def withdraw(self, delivery: Delivery, reason: str) -> None:
+        self._withdraw[reason].append(delivery)
+
+    def apply(self, done: Plan) -> None:
+        """Each kind is one guarded UPDATE per chunk; rows that somebody else moved on meanwhile are left alone."""
+        done.added = [delivery for delivery in self._add if delivery.state == State.PLANNED]
+        done.skipped = [delivery for delivery in self._add if delivery.state == State.SKIPPED]
+        Delivery.objects.bulk_create(self._add, batch_size=CHUNK, ignore_conflicts=True)
+        ledger.enqueue_many([self._job_for(delivery) for delivery in done.added])
+        for reason, deliveries in self._withdraw.items():
+            _withdraw(deliveries, reason, done)
+        moved = _set_window(self._move, State.PLANNED)
+        ledger.reschedule({delivery.pk: (delivery.send_at, None) for delivery in moved})
+        restored = _set_window(self._restore, State.SKIPPED)
+        ledger.enqueue_many([self._job_for(delivery) for delivery in restored])  # those that never had a job
+        ledger.retry([delivery.pk for delivery in restored])
+        ledger.reschedule({delivery.pk: (delivery.send_at, None) for delivery in restored})
+        done.moved, done.added = moved, done.added + restored
+
+
+def _withdraw(deliveries: list[Delivery], reason: str, done: Plan) -> None:
+    for start in range(0, len(deliveries), CHUNK):
+        some = {delivery.pk: delivery for delivery in deliveries[start : start + CHUNK]}
+        rows = in_order(Delivery.objects.filter(pk__in=some))
+        rows.filter(state=State.PLANNED).update(state=State.SKIPPED, reason=reason)
+        ledger.cancel(some, Reason(reason).label)
+        for delivery in rows:
+            (done.withdrawn if delivery.state == State.SKIPPED else done.in_flight).append(delivery)
+
+
+def _set_window(deliveries: list[Delivery], state: str) -> list[Delivery]:
+    moved: list[Delivery] = []
+    for start in range(0, len(deliveries), CHUNK // 5):
+        some = {delivery.pk: delivery for delivery in deliveries[start : start + CHUNK // 5]}
+        send_at = Case(*[When(pk=pk, then=Value(delivery.send_at)) for pk, delivery in some.items()])
+        until = Case(*[When(pk=pk, then=Value(delivery.useful_until)) for pk, delivery in some.items()])
+        rows = in_order(Delivery.objects.filter(pk__in=some))
+        rows.filter(state=state).update(state=State.PLANNED, reason="", send_at=send_at, useful_until=until)
+        planned = set(rows.filter(state=State.PLANNED).values_list("pk", flat=True))
+        moved += [delivery for pk, delivery in some.items() if pk in planned]
+    return moved
+
+
+def in_order(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Lock the rows in one order, or two changes of many rows deadlock; inside a transaction."""
+    return Delivery.objects.filter(pk__in=list(rows.select_for_update().order_by("pk").values_list("pk", flat=True)))

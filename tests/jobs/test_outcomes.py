@@ -1,0 +1,127 @@
+"""Outcomes that cannot be written, or are not told: the job's work is done again, or its state is a lie."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from celery import shared_task
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from jobs import dispatcher, rescuer
+from jobs.durable import Durable, Snooze, Stop
+from jobs.models import Attempt, Job, Queue
+from tests.factories import HOUR, make_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RAN: list[str] = []
+
+
+def _nested() -> Any:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+@shared_task(base=Durable, name="broken.value")
+def value(kind: str) -> Any:
+    RAN.append(kind)
+    return {"nul": lambda: "a\0b", "surrogate": lambda: "a\udcffb", "deep": _nested}[kind]()
+
+
+@shared_task(base=Durable, name="broken.error")
+def error(text: str) -> None:
+    RAN.append(text)
+    raise ValueError({"nul": "a\0b", "surrogate": "a\udcffb"}[text])
+
+
+@shared_task(base=Durable, name="broken.stop")
+def stop() -> None:
+    RAN.append("stop")
+    raise Stop("of my own accord")
+
+
+@shared_task(base=Durable, bind=True, name="broken.once")
+def once(self: Durable) -> str:
+    if self.request.retries == 0:
+        raise self.retry(countdown=0)
+    return "done"
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    RAN.clear()
+    monkeypatch.setattr("jobs.recorder.time.sleep", lambda seconds: None)
+
+
+def run_and_lose_the_lease(worker) -> Job:
+    worker.run_due()
+    Job.objects.filter(state="running").update(lease_until=timezone.now() - timedelta(seconds=1))
+    rescuer.rescue_lost()
+    worker.run_due()
+    return Job.objects.get()
+
+
+@pytest.mark.parametrize("kind", ["nul", "surrogate", "deep"])
+def test_a_result_that_the_database_refuses_does_not_run_the_job_again(worker, kind: str) -> None:
+    value.delay(kind)
+    assert run_and_lose_the_lease(worker).state == "succeeded"
+    assert [kind] == RAN
+
+
+@pytest.mark.parametrize("kind", ["nul", "surrogate"])
+def test_an_error_whose_text_the_database_refuses_fails_the_job_once(worker, kind: str) -> None:
+    error.delay(kind)
+    job = run_and_lose_the_lease(worker)
+    assert (job.state, RAN) == ("failed", [kind])
+    assert "ValueError" in job.reason
+
+
+def test_a_job_that_stops_without_being_asked_ends(worker) -> None:
+    stop.delay()
+    worker.run_due()
+    assert Job.objects.get().state != "running"
+
+
+def test_a_naive_snooze_is_refused() -> None:
+    with pytest.raises(ValueError, match="names no time zone"):
+        Snooze(datetime(2030, 1, 1))  # noqa: DTZ001
+
+
+def test_async_result_tells_the_state_of_the_job(worker) -> None:
+    handle = once.delay()
+    worker.run_due()
+    worker.run_due()
+    assert Job.objects.get().state == "succeeded"
+    assert handle.state == "SUCCESS"  # is RETRY for ever; .get() never returns
+
+
+def test_a_queue_whose_last_pause_ran_out_can_be_paused_again(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("olga", password="x"))
+    Queue.objects.create(name="default", paused_at=timezone.now() - 2 * HOUR, paused_until=timezone.now() - HOUR)
+    client.post(reverse("admin:jobs_queue_changelist"), {"action": "pause", "_selected_action": ["default"]})
+    assert "default" not in dispatcher._rooms(timezone.now())
+
+
+def test_headers_that_are_no_mapping_are_refused_at_the_call() -> None:
+    with pytest.raises(TypeError):
+        stop.apply_async(headers=["a"])
+
+
+def test_one_message_that_cannot_be_made_does_not_hold_up_the_others(worker) -> None:
+    make_job(task="broken.stop", options={"headers": ["a"]}, priority=20)
+    value.delay("nul")
+    dispatcher.dispatch_due()
+    assert len(worker.messages()) == 1
+
+
+def test_one_row_that_cannot_be_rescued_does_not_hold_up_the_others() -> None:
+    make_job("running", lease="over", failures=32767, task="broken.stop")  # PostgreSQL: smallint out of range
+    make_job("running", lease="over", task="broken.stop")
+    rescuer.rescue_lost()
+    assert not Job.objects.filter(state="running").exists()
+    assert Attempt.objects.count() == 2
