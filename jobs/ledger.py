@@ -69,7 +69,7 @@ def dispatch(queue: str, tasks: Iterable[str], room: int, *, epoch: str = "", no
     due = Job.objects.filter(state=S.SCHEDULED, queue=queue, run_at__lte=at, task__in=list(tasks))
     due = due.filter(Q(useful_until__isnull=True) | Q(useful_until__gt=at), cancel_requested=False)
     with transaction.atomic():
-        return move(
+        moved = move(
             lock(due.order_by("-priority", "run_at"), room),
             "dispatch",
             queued_at=at,
@@ -77,6 +77,7 @@ def dispatch(queue: str, tasks: Iterable[str], room: int, *, epoch: str = "", no
             nudges=F("nudges") + 1,
             epoch=epoch,
         )
+    return sorted(moved, key=lambda job: (-job.priority, job.run_at))  # RETURNING keeps no order
 
 
 def _nudge_lease(at: Moment) -> Case:

@@ -156,6 +156,12 @@ def test_the_window_bounds_how_many_are_queued_and_the_urgent_go_first() -> None
     assert sum(state(job) == "queued" for job in low) == 2
 
 
+def test_what_is_dispatched_together_is_published_in_its_order() -> None:
+    for priority in (1, 20, 5, 10):
+        make_job(priority=priority)
+    assert [job.priority for job in ledger.dispatch("default", ["probe.ok"], 10)] == [20, 10, 5, 1]
+
+
 def test_a_job_without_code_is_not_dispatched_and_fails_after_an_hour() -> None:
     job = make_job(task="gone.task", due=-2 * HOUR)
     assert ledger.dispatch("default", ["probe.ok"], 10) == []
