@@ -88,8 +88,9 @@ class Nudged:
         """Write the tracer's verdict into the row."""
         if info is None or (info.state == states.IGNORED and not isinstance(info.retval, Stop)):
             return "succeeded" if ledger.succeed(job, _kept(value) if info is None else None) else "late"
-        attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED)
+        attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED, worker=job.worker)
         attempt.error, attempt.traceback = _error(info.retval), str(getattr(value, "traceback", ""))
+        attempt.exception = _path(info.retval)
         if isinstance(info.retval, Stop):
             return "stopped" if ledger.stop(job, attempt) else "late"
         if info.state == states.RETRY:
@@ -102,7 +103,7 @@ class Nudged:
         if isinstance(retry, Snooze):
             attempt.outcome = Attempt.Outcome.SNOOZED
             return "snoozed" if ledger.snooze(job, retry.until, attempt) else "late"
-        attempt.error = _error(retry.exc or retry)
+        attempt.error, attempt.exception = _error(retry.exc or retry), _path(retry.exc or retry)
         changes = getattr(retry, "changes", {})
         return "backed off" if ledger.back_off(job, _delay(retry.when), attempt, **changes) else "late"
 
@@ -141,6 +142,10 @@ def _delay(when: Any) -> timedelta | datetime:
 
 def _error(exc: Any) -> str:
     return f"{type(exc).__name__}: {exc}"[:2000]
+
+
+def _path(exc: Any) -> str:
+    return f"{type(exc).__module__}.{type(exc).__qualname__}"[:255]
 
 
 def _kept(value: Any) -> Any:

@@ -184,7 +184,8 @@ def _tell(moved: list[Job], attempt: Attempt) -> bool:
     for job in moved:
         if job.state == S.CANCELLED:
             attempt.outcome = Attempt.Outcome.STOPPED
-        attempt.job, attempt.number, attempt.worker = job, job.token, job.worker
+        attempt.job, attempt.number = job, job.token
+        attempt.worker = attempt.worker or job.worker  # a job that is scheduled again names no worker any more
         attempt.started_at = attempt.started_at or job.started_at
         attempt.save(force_insert=True)
     return bool(moved)
@@ -219,7 +220,8 @@ def rescue(seen: Job, *, now: Moment | None = None) -> Job | None:
             or move(wanted.exclude(again), "bury", **counted, **_over())
             or _stop(lost)
         )
-        _tell(moved, Attempt(outcome=Attempt.Outcome.LOST, error=reason, started_at=seen.started_at))
+        story = {"error": reason, "started_at": seen.started_at, "worker": seen.worker}
+        _tell(moved, Attempt(outcome=Attempt.Outcome.LOST, **story))
         return moved[0] if moved else None
 
 

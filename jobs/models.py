@@ -128,6 +128,7 @@ class Attempt(models.Model):
     duration = models.DurationField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices)
     error = models.TextField(blank=True)
+    exception = models.CharField(max_length=255, blank=True, help_text="the dotted path of its class")
     traceback = models.TextField(blank=True)
 
     class Meta:

@@ -117,6 +117,15 @@ def test_autoretry_backs_off_exponentially_in_the_row_and_gives_up(worker: InPro
     assert [attempt.number for attempt in job.attempts.all()] == [1, 2, 3]
 
 
+def test_every_attempt_names_its_worker_and_the_class_of_its_error(worker: InProcessWorker) -> None:
+    probes.flaky.delay()
+    for _ in range(3):
+        Job.objects.update(run_at=timezone.now() - MINUTE)
+        worker.run_due()
+    assert [attempt.worker for attempt in only().attempts.all()] == [only().worker] * 3
+    assert {attempt.exception for attempt in only().attempts.all()} == {"tests.probes.Flaky"}
+
+
 def test_dont_autoretry_for_is_respected(worker: InProcessWorker) -> None:
     probes.permanent.delay()
     worker.run_due()

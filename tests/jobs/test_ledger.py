@@ -111,7 +111,7 @@ def test_a_job_whose_worker_is_lost_too_often_fails_with_the_reason() -> None:
     ledger.rescue(job)
     job.refresh_from_db()
     assert job.state == "failed" and "worker was lost (oom:1)" in job.reason
-    assert job.attempts.get().outcome == "lost"
+    assert (job.attempts.get().outcome, job.attempts.get().worker) == ("lost", "oom:1")
 
 
 def test_a_cancel_of_a_waiting_job_is_final() -> None:
