@@ -63,11 +63,15 @@ def publish(jobs: list[Job]) -> int:
 
 
 def _nudge(job: Job) -> None:
-    """The message: Celery's id is the job's, its arguments stay in the row."""
+    """The message: Celery's id is the job's, its arguments stay in the row.
+
+    It is sent under the job's name and says in its header which task that is: else Celery's task-sent event, which may
+    overtake the others, would not know of `shadow`.
+    """
     options = dict(job.options)
-    headers = options.pop("headers", {}) | {NUDGE: True}
+    headers = options.pop("headers", {}) | {NUDGE: True, "task": job.task}
     current_app.send_task(
-        job.task,
+        job.name,
         task_id=str(job.pk),
         queue=job.queue,
         headers=headers,

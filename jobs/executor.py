@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NUDGE = "jobs_nudge"  # the header of a message that the dispatcher sent
-CARRIED = frozenset({"headers", "time_limit", "soft_time_limit"})  # options kept on the row for the message
+CARRIED = frozenset({"headers", "shadow", "time_limit", "soft_time_limit"})  # options kept on the row for the message
 RECORDING_TRIES = 5
 
 

@@ -109,7 +109,13 @@ class Job(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.task} {self.pk}"
+        return f"{self.name} {self.pk}"
+
+    @property
+    def name(self) -> str:
+        """The task's name for people: the `shadow` of Celery's signature, where there is one."""
+        name: str = self.options.get("shadow") or self.task
+        return name
 
 
 class Attempt(models.Model):

@@ -62,6 +62,18 @@ def test_the_message_carries_the_id_and_no_arguments(worker: InProcessWorker) ->
     assert len(str(message.headers)) + len(message.body) < 1024
 
 
+def test_a_shadow_is_the_name_that_people_see_and_the_task_runs(worker: InProcessWorker) -> None:
+    from jobs import dispatcher
+
+    probes.ok.apply_async((1,), shadow="the monthly report")
+    assert (only().name, only().task) == ("the monthly report", "probe.ok")
+    dispatcher.dispatch_due()
+    (message,) = worker.messages()
+    assert (message.headers["shadow"], message.headers["task"]) == ("the monthly report", "probe.ok")
+    worker.run(message)
+    assert probes.RAN == [("ok", 1)]
+
+
 def test_nothing_starts_before_its_eta(worker: InProcessWorker) -> None:
     now = timezone.now()
     probes.ok.apply_async(eta=now + HOUR)
