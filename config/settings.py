@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django
 import django_stubs_ext
 import environ
 
@@ -52,6 +53,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_celery_beat",
     "django_celery_results",
+    *(["django_tasks"] if django.VERSION < (6, 0) else []),  # Django 6 has it as django.tasks
     "phonenumber_field",
     "config",
     "jobs",
@@ -177,7 +179,7 @@ CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = 7 * 86400
 
 CELERY_TIMEZONE = "UTC"
-CELERY_IMPORTS = ["jobs.clock", "notifications.reminders", "notifications.reconciler"]
+CELERY_IMPORTS = ["jobs.clock", "jobs.task_runner", "notifications.reminders", "notifications.reconciler"]
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SYNC_EVERY = 1  # else a killed beat forgets up to 180 s of what it ran
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
@@ -204,6 +206,9 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"queue": CELERY_TASK_DEFAULT_QUEUE, "expire_seconds": 3600},
     },
 }
+
+# Django's own Tasks API runs on the ledger as well.
+TASKS = {"default": {"BACKEND": "jobs.backends.DurableBackend"}}
 
 # --- Messages ------------------------------------------------------------------------------------------
 
