@@ -124,8 +124,9 @@ def test_what_the_result_shows_is_what_the_function_gets(worker: InProcessWorker
 
 
 def test_enqueueing_is_logged_with_id_and_path(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("DEBUG"):
-        result = task_probes.echo.enqueue()
+    for logger in ("django_tasks", "django.tasks"):
+        caplog.set_level("DEBUG", logger)
+    result = task_probes.echo.enqueue()
     assert f"id={result.id} path=tests.task_probes.echo enqueued" in caplog.text
 
 
