@@ -184,7 +184,14 @@ CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = 7 * 86400
 
 CELERY_TIMEZONE = "UTC"
-CELERY_IMPORTS = ["jobs.clock", "jobs.executor", "jobs.revoking", "notifications.reminders", "notifications.reconciler"]
+CELERY_IMPORTS = [
+    "jobs.clock",
+    "jobs.executor",
+    "jobs.revoking",
+    "jobs.task_runner",
+    "notifications.reminders",
+    "notifications.reconciler",
+]
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SYNC_EVERY = 1  # else a killed beat forgets up to 180 s of what it ran
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5

@@ -25,7 +25,7 @@ class AttemptInline(admin.TabularInline[Attempt, Job]):
 
 @admin.register(Job)
 class JobAdmin(admin.ModelAdmin[Job]):
-    list_display = ("task", "state", "queue", "priority", "run_at", "failures", "reason", "id")
+    list_display = ("name", "state", "queue", "priority", "run_at", "failures", "reason", "id")
     list_per_page = 50
     list_filter = ("state", "queue", "priority")
     search_help_text = "A job's id, its unique key, or a tag such as booking:17"
@@ -34,6 +34,10 @@ class JobAdmin(admin.ModelAdmin[Job]):
     inlines = (AttemptInline,)
     actions = ("cancel", "retry")
     show_full_result_count = False  # a COUNT over the whole table for each page
+
+    @admin.display(description="task", ordering="task")
+    def name(self, job: Job) -> str:
+        return job.name
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str

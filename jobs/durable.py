@@ -92,7 +92,7 @@ class Durable(_Task):
     ) -> Any:
         """Insert the job and return a handle on it. Nothing is published here.
 
-        Takes Celery's countdown, eta, expires, queue, priority, headers, time_limit and soft_time_limit, and of ours
+        Takes Celery's countdown, eta, expires, queue, priority, headers, shadow and time limits, and of ours
         unique_key, tenant and correlation_id. Raises TypeError for arguments that do not fit the task, for options that
         mean nothing on a row, PayloadError for arguments that JSON cannot hold, ValueError for naive times.
         """
@@ -216,7 +216,7 @@ class Durable(_Task):
 def _carried(task: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options that are kept on the row for the run. Anything else is refused: ignoring it would be a lie."""
     carried = {key: value for key, value in options.items() if key in CARRIED and value}
-    ours = {"routing_key", "exchange", "ignore_result", "producer", "shadow", "add_to_parent"}
+    ours = {"routing_key", "exchange", "ignore_result", "producer", "add_to_parent"}
     refused = sorted(key for key, value in options.items() if value and key not in CARRIED | ours)
     if refused:
         raise TypeError(f"{task} is durable: its calls do not take {', '.join(refused)}")

@@ -26,7 +26,7 @@ class Events:
     def send(self, kind: str, job: Job, hostname: str, **fields: Any) -> None:
         """`kind` is Celery's: task-received, task-started, task-succeeded, task-retried, task-failed, task-revoked."""
         if dispatcher := self._open(hostname):
-            self._try(dispatcher.send, f"task-{kind}", uuid=str(job.pk), name=job.task, **fields)
+            self._try(dispatcher.send, f"task-{kind}", uuid=str(job.pk), name=job.name, **fields)
 
     def flush(self) -> None:
         """Send what is buffered: events travel in groups."""

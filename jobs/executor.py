@@ -99,7 +99,7 @@ def _run_one(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
         events.send("started", job, hostname)
         tracer = current_app.tasks[job.task].__trace__.tracer
         _, verdict = _trace(
-            job, tracer, {**request, "id": str(job.pk), "task": job.task, "correlation_id": str(job.pk)}
+            job, tracer, {**request, "id": str(job.pk), "task": job.name, "correlation_id": str(job.pk)}
         )
     recorder.add(verdict)
     events.send(EVENTS[verdict.verb], job, hostname, **_told(verdict))
@@ -150,7 +150,7 @@ def _answer(tracer: Callable[..., Any], pk: str, args: Any, kwargs: Any, request
 
 def _log(verdict: Verdict, outcome: str) -> None:
     job, ms = verdict.job, verdict.took.total_seconds() * 1e3
-    logger.info("job=%s task=%s attempt=%s outcome=%s ms=%.0f", job.pk, job.task, job.token, outcome, ms)
+    logger.info("job=%s task=%s attempt=%s outcome=%s ms=%.0f", job.pk, job.name, job.token, outcome, ms)
 
 
 def _dropped(why: str) -> Any:

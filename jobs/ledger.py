@@ -59,7 +59,7 @@ def dispatch(queue: str, tasks: Iterable[str], room: int, *, epoch: str = "", no
     due = Job.objects.filter(state=S.SCHEDULED, queue=queue, run_at__lte=at, task__in=list(tasks))
     due = due.filter(Q(useful_until__isnull=True) | Q(useful_until__gt=at), cancel_requested=False)
     with transaction.atomic():
-        return move(
+        moved = move(
             lock(due.order_by("-priority", "run_at"), room),
             "dispatch",
             FOR_MESSAGE,
@@ -68,6 +68,7 @@ def dispatch(queue: str, tasks: Iterable[str], room: int, *, epoch: str = "", no
             nudges=F("nudges") + 1,
             epoch=epoch,
         )
+    return sorted(moved, key=lambda job: (-job.priority, job.run_at))  # RETURNING keeps no order
 
 
 def release(jobs: QuerySet[Job]) -> int:
@@ -180,7 +181,8 @@ def _tell(moved: list[Job], attempt: Attempt) -> bool:
     for job in moved:
         if job.state == S.CANCELLED:
             attempt.outcome = Attempt.Outcome.STOPPED
-        attempt.job, attempt.number, attempt.worker = job, job.token, job.worker
+        attempt.job, attempt.number = job, job.token
+        attempt.worker = attempt.worker or job.worker  # a job that is scheduled again names no worker any more
         attempt.started_at = attempt.started_at or job.started_at
         attempt.save(force_insert=True)
     return bool(moved)
@@ -208,7 +210,8 @@ def rescue(seen: Job, *, now: Moment | None = None) -> Job | None:
             or move(wanted.exclude(again), "bury", **counted, **over())
             or _stop(lost)
         )
-        _tell(moved, Attempt(outcome=Attempt.Outcome.LOST, error=reason, started_at=seen.started_at))
+        story = {"error": reason, "started_at": seen.started_at, "worker": seen.worker}
+        _tell(moved, Attempt(outcome=Attempt.Outcome.LOST, **story))
         return moved[0] if moved else None
 
 

@@ -19,7 +19,7 @@ from jobs.models import Job
 logger = logging.getLogger(__name__)
 
 NUDGE = "jobs_nudge"  # the header of a message that the dispatcher sent
-CARRIED = frozenset({"headers", "time_limit", "soft_time_limit"})  # options kept on the row for the message
+CARRIED = frozenset({"headers", "shadow", "time_limit", "soft_time_limit"})  # options kept on the row for the message
 
 
 def publish(jobs: list[Job]) -> int:
@@ -59,6 +59,6 @@ def _send(jobs: list[Job], producer: Any) -> None:
         return
     (job,) = jobs
     options = dict(job.options)
-    headers = options.pop("headers", {}) | {NUDGE: True}
+    headers = options.pop("headers", {}) | {NUDGE: True, "task": job.task}
     known = {"task_id": str(job.pk), "queue": job.queue, "headers": headers, "ignore_result": True, "retry": False}
-    current_app.send_task(job.task, producer=producer, **known, **options)
+    current_app.send_task(job.name, producer=producer, **known, **options)

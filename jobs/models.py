@@ -122,7 +122,13 @@ class Job(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.task} {self.pk}"
+        return f"{self.name} {self.pk}"
+
+    @property
+    def name(self) -> str:
+        """The task's name for people: the `shadow` of Celery's signature, where there is one."""
+        name: str = self.options.get("shadow") or self.task
+        return name
 
 
 class Attempt(models.Model):
@@ -141,6 +147,7 @@ class Attempt(models.Model):
     duration = models.DurationField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices)
     error = models.TextField(blank=True)
+    exception = models.CharField(max_length=255, blank=True, help_text="the dotted path of its class")
     traceback = models.TextField(blank=True)
 
     class Meta:

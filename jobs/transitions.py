@@ -39,7 +39,7 @@ CHUNK = 500  # rows per statement: short locks on PostgreSQL, below the limit of
 
 
 FEW = ("id", "state", "token", "worker", "started_at")
-FOR_MESSAGE = ("id", "state", "task", "queue", "options", "failures")
+FOR_MESSAGE = ("id", "state", "task", "queue", "options", "failures", "priority", "run_at")
 FOR_RUN = (*FEW, "task", "queue", "args", "kwargs", "version", "options", "failures", "checkpoint", "cancel_requested")
 
 

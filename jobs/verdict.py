@@ -56,7 +56,8 @@ def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
     if info is None:
         return Verdict(job, "succeed", took, result=_kept(value))
     error = info.retval
-    attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED, error=_error(error))
+    attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED, worker=job.worker)
+    attempt.error, attempt.exception = _error(error), _path(error)
     attempt.traceback = clean(str(getattr(value, "traceback", "")))
     if isinstance(error, Stop):
         return Verdict(job, "stop", took, attempt=attempt)
@@ -66,7 +67,7 @@ def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
         attempt.outcome = Attempt.Outcome.SNOOZED
         return Verdict(job, "snooze", took, delay=error.until, attempt=attempt)
     if info.state == states.RETRY:
-        attempt.error = _error(error.exc or error)
+        attempt.error, attempt.exception = _error(error.exc or error), _path(error.exc or error)
         changes = getattr(error, "changes", {})
         return Verdict(job, "back_off", took, delay=_delay(error.when), changes=changes, attempt=attempt)
     if info.state == states.REJECTED and error.requeue:
@@ -92,6 +93,10 @@ def _error(exc: Any) -> str:
         return clean(f"{type(exc).__name__}: {exc}"[:2000])
     except Exception:  # its own __str__ is broken; that must not cost the job its end
         return type(exc).__name__
+
+
+def _path(exc: Any) -> str:
+    return f"{type(exc).__module__}.{type(exc).__qualname__}"[:255]
 
 
 def clean(text: str) -> str:

@@ -63,6 +63,18 @@ def test_the_message_carries_the_id_and_no_arguments(worker: InProcessWorker) ->
     assert len(str(message.headers)) + len(message.body) < 1024
 
 
+def test_a_shadow_is_the_name_that_people_see_and_the_task_runs(worker: InProcessWorker) -> None:
+    from jobs import dispatcher
+
+    probes.ok.apply_async((1,), shadow="the monthly report")
+    assert (only().name, only().task) == ("the monthly report", "probe.ok")
+    dispatcher.dispatch_due()
+    (message,) = worker.messages()
+    assert (message.headers["shadow"], message.headers["task"]) == ("the monthly report", "probe.ok")
+    worker.run(message)
+    assert probes.RAN == [("ok", 1)]
+
+
 def test_nothing_starts_before_its_eta(worker: InProcessWorker) -> None:
     now = timezone.now()
     probes.ok.apply_async(eta=now + HOUR)
@@ -116,6 +128,15 @@ def test_autoretry_backs_off_exponentially_in_the_row_and_gives_up(worker: InPro
     assert waits == [30, 60]
     assert (job.state, job.failures, job.token) == ("failed", 3, 3)
     assert [attempt.number for attempt in job.attempts.all()] == [1, 2, 3]
+
+
+def test_every_attempt_names_its_worker_and_the_class_of_its_error(worker: InProcessWorker) -> None:
+    probes.flaky.delay()
+    for _ in range(3):
+        Job.objects.update(run_at=timezone.now() - MINUTE)
+        worker.run_due()
+    assert [attempt.worker for attempt in only().attempts.all()] == [only().worker] * 3
+    assert {attempt.exception for attempt in only().attempts.all()} == {"tests.probes.Flaky"}
 
 
 def test_dont_autoretry_for_is_respected(worker: InProcessWorker) -> None:

@@ -111,7 +111,7 @@ def test_a_job_whose_worker_is_lost_too_often_fails_with_the_reason() -> None:
     ledger.rescue(job)
     job.refresh_from_db()
     assert job.state == "failed" and "worker was lost (oom:1)" in job.reason
-    assert job.attempts.get().outcome == "lost"
+    assert (job.attempts.get().outcome, job.attempts.get().worker) == ("lost", "oom:1")
 
 
 def test_a_cancel_of_a_waiting_job_is_final() -> None:
@@ -154,6 +154,12 @@ def test_the_window_bounds_how_many_are_queued_and_the_urgent_go_first() -> None
     assert [job.pk for job in ledger.dispatch("default", ["probe.ok"], 1)] == [high.pk]
     assert len(ledger.dispatch("default", ["probe.ok"], 2)) == 2
     assert sum(state(job) == "queued" for job in low) == 2
+
+
+def test_what_is_dispatched_together_is_published_in_its_order() -> None:
+    for priority in (1, 20, 5, 10):
+        make_job(priority=priority)
+    assert [job.priority for job in ledger.dispatch("default", ["probe.ok"], 10)] == [20, 10, 5, 1]
 
 
 def test_a_job_without_code_is_not_dispatched_and_fails_after_an_hour() -> None:
