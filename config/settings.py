@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django
 import django_stubs_ext
 import environ
 
@@ -52,6 +53,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_celery_beat",
     "django_celery_results",
+    *(["django_tasks"] if django.VERSION < (6, 0) else []),  # Django 6 has it as django.tasks
     "phonenumber_field",
     "config",
     "jobs",
@@ -218,6 +220,9 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"queue": CELERY_TASK_DEFAULT_QUEUE, "expire_seconds": 3600},
     },
 }
+
+# Django's own Tasks API runs on the ledger as well.
+TASKS = {"default": {"BACKEND": "jobs.backends.DurableBackend"}}
 
 # --- Messages ------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 LONGEST = 64 * 1024  # bytes of JSON; larger data belongs in storage, by reference
 
@@ -61,7 +61,10 @@ class Payload:
 
 def _adapter(name: str, hint: Any) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(hint)
+        if isinstance(hint, type) and issubclass(hint, BaseModel):
+            return TypeAdapter(hint)
+        # Else infinity and NaN would be stored as null, silently.
+        return TypeAdapter(hint, config=ConfigDict(ser_json_inf_nan="constants"))
     except PydanticUserError as exc:
         raise TypeError(f"Argument {name}: {hint!r} cannot be kept in a row. Pass an id and load the object.") from exc
 
@@ -79,6 +82,6 @@ def storable(value: Any, what: str) -> Any:
         raise PayloadError(f"The {what} cannot be stored as JSON ({exc}). Pass ids and plain values.") from exc
     if size > LONGEST:
         raise PayloadError(f"The {what} take {size} bytes; at most {LONGEST} are kept. Store the data, pass its id.")
-    if "\\u0000" in text:
+    if "\\u0000" in text.replace("\\\\", ""):  # not an escaped backslash before the letter u
         raise PayloadError(f"The {what} hold a NUL character, which databases refuse.")
     return json.loads(text)

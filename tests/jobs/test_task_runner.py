@@ -113,16 +113,15 @@ def test_a_task_that_stops_itself_when_asked_to_has_failed(worker: InProcessWork
     result = task_probes.stop.enqueue()
     dispatcher.dispatch_due()
     (message,) = worker.messages()
-    real = ledger.claim
+    real = ledger.claim_many
 
     def claimed_and_asked(*args: Any) -> Any:
-        job = real(*args)
-        assert job
+        (job,) = real(*args)
         ledger.cancel([job.pk], "olga")
-        return job
+        return [job]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "claim", claimed_and_asked)
+        patch.setattr(ledger, "claim_many", claimed_and_asked)
         worker.run(message)
     assert end(result) == (FAILED, ["celery.exceptions.TaskRevokedError"])
     assert told[-1][0] == "task_finished" and told[-1][3:] == ("FAILED", "cancelled")
@@ -130,7 +129,7 @@ def test_a_task_that_stops_itself_when_asked_to_has_failed(worker: InProcessWork
 
 def test_a_task_that_no_worker_knew_has_failed_and_says_why() -> None:
     result = task_probes.echo.enqueue()
-    ledger.reject([], HOUR, now=timezone.now() + 2 * HOUR)
+    ledger.reject([], [], HOUR, now=timezone.now() + 2 * HOUR)
     assert end(result) == (FAILED, ["celery.exceptions.NotRegistered"])
     assert "deploy its code" in result.errors[0].traceback
 
