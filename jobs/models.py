@@ -1,10 +1,11 @@
-"""The tables of the ledger: Job, Attempt, Queue.
+"""The tables of the ledger: Job, Attempt, Queue, Clock.
 
 Descriptions only. Whatever changes a job's state is a verb of `ledger.py`; nothing else writes `Job.state`.
 """
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs.ids import new_id
@@ -159,3 +160,36 @@ class Queue(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Clock(models.Model):
+    """What dispatchers tell each other: one row. Without it nothing is lost, a fresh one is made."""
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY, editable=False)
+    ticked_at = models.DateTimeField(null=True, blank=True, help_text="the last tick, by the database's clock")
+    ticked_by = models.CharField(max_length=255, blank=True, help_text="clock, or the worker that stood in for it")
+    epoch = models.CharField(max_length=36, blank=True)  # the name of our mark in a broker that keeps no values
+    held_since = models.DateTimeField(null=True, blank=True, help_text="nothing is sent while this is set")
+    held_reason = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "clock"
+        constraints = [
+            # forbids a second row, which some would read and others write
+            models.CheckConstraint(name="clock_only_one", condition=Q(id=1)),
+        ]
+
+    def __str__(self) -> str:
+        return "clock"
+
+    @classmethod
+    def row(cls) -> "Clock":
+        """The row, with the database's time of reading it as `now`."""
+        read = cls.objects.annotate(now=Now())
+        found = read.filter(pk=cls.ONLY).first()
+        if found is None:
+            Clock.objects.bulk_create([Clock()], ignore_conflicts=True)
+            found = read.get(pk=cls.ONLY)
+        return found
