@@ -6,12 +6,12 @@ each actor looks at the rows, not at the tick.
 
 from celery import shared_task
 
-from jobs import dispatcher, rescuer
+from jobs import dispatcher, rescuer, ticks
 
 
 @shared_task(name="jobs.dispatch", ignore_result=True, store_errors_even_if_ignored=False)
 def dispatch() -> int:
-    return dispatcher.dispatch_due()
+    return dispatcher.dispatch_due(by=ticks.CLOCK)
 
 
 @shared_task(name="jobs.rescue", ignore_result=True, store_errors_even_if_ignored=False)

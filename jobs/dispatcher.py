@@ -14,15 +14,17 @@ from django.db.models import Count, Q
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
-from jobs import broker, durable, ledger
+from jobs import broker, durable, ledger, ticks
 from jobs.executor import NUDGE
 from jobs.models import Job, Queue
 
 logger = logging.getLogger(__name__)
 
 
-def dispatch_due(now: ledger.Moment | None = None) -> int:
-    """Send what is due to the workers. Returns how many messages went out."""
+def dispatch_due(now: ledger.Moment | None = None, *, by: str = "") -> int:
+    """Send what is due to the workers. Returns how many messages went out. `by` counts it as a tick, see `ticks`."""
+    if ticks.look(by).held_since:
+        return 0
     try:
         epoch = broker.epoch()
     except OperationalError as exc:

@@ -3,6 +3,8 @@
 Descriptions only. Whatever changes a job's state is a verb of `ledger.py`; nothing else writes `Job.state`.
 """
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -166,6 +168,7 @@ class Clock(models.Model):
     """What dispatchers tell each other: one row. Without it nothing is lost, a fresh one is made."""
 
     ONLY = 1
+    now: datetime  # when it was read, see row()
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY, editable=False)
     ticked_at = models.DateTimeField(null=True, blank=True, help_text="the last tick, by the database's clock")
