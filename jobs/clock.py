@@ -6,7 +6,7 @@ each actor looks at the rows, not at the tick.
 
 from celery import shared_task
 
-from jobs import dispatcher, rescuer, ticks
+from jobs import dispatcher, pruner, rescuer, ticks
 
 
 @shared_task(name="jobs.dispatch", ignore_result=True, store_errors_even_if_ignored=False)
@@ -17,3 +17,9 @@ def dispatch() -> int:
 @shared_task(name="jobs.rescue", ignore_result=True, store_errors_even_if_ignored=False)
 def rescue() -> None:
     rescuer.rescue_lost()
+
+
+@shared_task(name="jobs.prune", ignore_result=True, store_errors_even_if_ignored=False)
+def prune() -> None:
+    """Not served by the clock's worker but among the jobs: it may take a minute."""
+    pruner.prune()

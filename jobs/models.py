@@ -1,4 +1,4 @@
-"""The tables of the ledger: Job, Attempt, Queue, Clock.
+"""The tables of the ledger: Job, Attempt, UniqueKey, Queue, Clock.
 
 Descriptions only. Whatever changes a job's state is a verb of `ledger.py`; nothing else writes `Job.state`.
 """
@@ -102,6 +102,8 @@ class Job(models.Model):
             ),
             # admin: newest first within a state
             models.Index(fields=["state", "-id"], name="job_state"),
+            # pruner: what has been over for long; holds finished rows only
+            models.Index(fields=["state", "finished_at"], name="job_over", condition=Q(finished_at__isnull=False)),
         ]
         constraints = [
             # forbids a row that a worker is said to hold but that no rescuer would ever look at
@@ -142,6 +144,24 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.job_id}: {self.outcome}"
+
+
+class UniqueKey(models.Model):
+    """The key of a job that the pruner deleted: whoever enqueues it again learns the first job's id."""
+
+    key = models.CharField(max_length=255, primary_key=True)
+    job = models.UUIDField(help_text="the id of the deleted job")
+    state = models.CharField(max_length=10, choices=Job.State.choices, help_text="how it ended")
+    pruned_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [
+            # pruner: which keys have been kept long enough
+            models.Index(fields=["pruned_at"], name="key_pruned"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Queue(models.Model):
