@@ -92,8 +92,9 @@ class Job(models.Model):
             models.Index(fields=["queue", "run_at"], name="job_due", condition=Q(state="scheduled")),
             # dispatcher: how full a queue's window is
             models.Index(fields=["queue"], name="job_queued", condition=Q(state="queued")),
-            # rescuer: whose lease is over
-            models.Index(fields=["lease_until"], name="job_lease", condition=Q(state__in=["queued", "running"])),
+            # rescuer: who holds a lease; few rows at any time. Not on lease_until: an indexed column would make
+            # PostgreSQL write to every index of the row with each heartbeat
+            models.Index(fields=["id"], name="job_held", condition=Q(state__in=["queued", "running"])),
             # rescuer: what is no longer useful
             models.Index(
                 fields=["useful_until"],
