@@ -18,8 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
-from django.core.checks import CheckMessage, Error
-from django.core.checks import Warning as Alert
+from django.core.checks import CheckMessage, Error, Warning as Alert
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from django.db import connection

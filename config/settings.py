@@ -165,6 +165,21 @@ JOBS_CLOCK_QUEUE = "clock"  # beat's ticks, served by a worker of their own
 CELERY_TASK_DEFAULT_QUEUE = (JOBS_QUEUES or ["default"])[0]  # none at all is refused by config/checks.py
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 
+# How long finished jobs are kept: so many days, and of those at most so many (0: all of them). Failed jobs wait for a
+# person, so they have no such number. A deleted job's unique key outlives it: a late second call is still the first.
+JOBS_KEEP_DAYS = {
+    "succeeded": env.int("JOBS_KEEP_SUCCEEDED_DAYS", default=7),
+    "cancelled": env.int("JOBS_KEEP_CANCELLED_DAYS", default=30),
+    "expired": env.int("JOBS_KEEP_EXPIRED_DAYS", default=30),
+    "failed": env.int("JOBS_KEEP_FAILED_DAYS", default=90),
+}
+JOBS_KEEP_COUNT = {
+    "succeeded": env.int("JOBS_KEEP_SUCCEEDED_COUNT", default=0),
+    "cancelled": env.int("JOBS_KEEP_CANCELLED_COUNT", default=0),
+    "expired": env.int("JOBS_KEEP_EXPIRED_COUNT", default=0),
+}
+JOBS_KEEP_KEYS_DAYS = env.int("JOBS_KEEP_KEYS_DAYS", default=400)
+
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=2)
@@ -208,6 +223,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "jobs.rescue",
         "schedule": 5.0,
         "options": {"queue": JOBS_CLOCK_QUEUE, "expire_seconds": 15},
+    },
+    "jobs: delete what has been over for long": {
+        "task": "jobs.prune",
+        "schedule": 3600.0,
+        "options": {"queue": CELERY_TASK_DEFAULT_QUEUE, "expire_seconds": 3600},
     },
     "notifications: end what its job left open": {
         "task": "notifications.settle",

@@ -9,8 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from jobs import ledger
-from jobs.models import Attempt, Job, Queue
+from jobs import ledger, ticks
+from jobs.models import Attempt, Clock, Job, Queue
 
 
 class AttemptInline(admin.TabularInline[Attempt, Job]):
@@ -107,3 +107,30 @@ class QueueAdmin(admin.ModelAdmin[Queue]):
     def resume(self, request: HttpRequest, queryset: QuerySet[Queue]) -> None:
         queryset.update(paused_at=None, paused_until=None, paused_by="", paused_reason="")
         self.message_user(request, "Resumed.")
+
+
+@admin.register(Clock)
+class ClockAdmin(admin.ModelAdmin[Clock]):
+    list_display = ("__str__", "ticked_at", "ticked_by", "held_since", "held_reason")
+    actions = ("release",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Clock | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Clock | None = None) -> bool:
+        return False
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.change_clock")
+
+    @admin.action(description="Believe the clock again and send what is due", permissions=["release"])
+    def release(self, request: HttpRequest, queryset: QuerySet[Clock]) -> None:
+        if not ticks.release(f"by {request.user}"):
+            self.message_user(request, "Nothing was held.", messages.WARNING)
+            return
+        for row in queryset:
+            self.log_change(request, row, "release")
+        self.message_user(request, "Released: what is due goes out with the next tick.")

@@ -6,14 +6,20 @@ each actor looks at the rows, not at the tick.
 
 from celery import shared_task
 
-from jobs import dispatcher, rescuer
+from jobs import dispatcher, pruner, rescuer, ticks
 
 
 @shared_task(name="jobs.dispatch", ignore_result=True, store_errors_even_if_ignored=False)
 def dispatch() -> int:
-    return dispatcher.dispatch_due()
+    return dispatcher.dispatch_due(by=ticks.CLOCK)
 
 
 @shared_task(name="jobs.rescue", ignore_result=True, store_errors_even_if_ignored=False)
 def rescue() -> None:
     rescuer.rescue_lost()
+
+
+@shared_task(name="jobs.prune", ignore_result=True, store_errors_even_if_ignored=False)
+def prune() -> None:
+    """Not served by the clock's worker but among the jobs: it may take a minute."""
+    pruner.prune()

@@ -17,7 +17,7 @@ from django.db.models import Count, Q
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
-from jobs import broker, ledger, registry
+from jobs import broker, ledger, registry, ticks
 from jobs.messages import publish
 from jobs.models import Job, Queue
 
@@ -27,8 +27,10 @@ REFILL_INTERVAL = timedelta(milliseconds=100)
 _refilled: defaultdict[str, float] = defaultdict(float)  # monotonic seconds of this process's last refill
 
 
-def dispatch_due(now: ledger.Moment | None = None) -> int:
-    """Send what is due to the workers. Returns how many messages went out."""
+def dispatch_due(now: ledger.Moment | None = None, *, by: str = "") -> int:
+    """Send what is due to the workers. Returns how many messages went out. `by` counts it as a tick, see `ticks`."""
+    if ticks.look(by).held_since:
+        return 0
     try:
         epoch = broker.epoch()
     except OperationalError as exc:
@@ -50,6 +52,8 @@ def refill(queue: str) -> int:
         return 0
     _refilled[queue] = time.monotonic()
     try:
+        if ticks.look().held_since:
+            return 0
         room = _rooms(Now()).get(queue, 0)
         return publish(ledger.dispatch(queue, registry.names(), room, epoch=broker.epoch())) if room > 0 else 0
     except (OperationalError, Error) as exc:

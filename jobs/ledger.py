@@ -17,12 +17,10 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from jobs import keys
 from jobs.leases import LEASE, for_message
-from jobs.models import Attempt
-from jobs.models import Cancelled as Cancelled
-from jobs.models import Job as Job
-from jobs.transitions import CHUNK, FOR_MESSAGE, FOR_RUN, idle, lock, move, over
-from jobs.transitions import S as S
+from jobs.models import Attempt, Cancelled as Cancelled, Job as Job
+from jobs.transitions import CHUNK, FOR_MESSAGE, FOR_RUN, S as S, idle, lock, move, over
 
 Moment = datetime | Now  # the database's clock, unless a test passes a time
 
@@ -39,12 +37,14 @@ def enqueue(job: Job) -> Job:
     """Insert the row, in the caller's transaction. With the id or unique_key of an earlier job: returns that job."""
     enqueue_many([job])
     found = Job.objects.filter(Q(pk=job.pk) | Q(unique_key=job.unique_key, unique_key__isnull=False))
-    return found.order_by("created_at")[0]
+    return found.order_by("created_at").first() or keys.first_with_key_of(job)
 
 
 def enqueue_many(jobs: Sequence[Job]) -> None:
     """Insert many rows, a chunk per statement. A row whose id or unique_key exists already changes nothing."""
-    Job.objects.bulk_create(jobs, batch_size=CHUNK, ignore_conflicts=True)
+    with transaction.atomic(savepoint=False):
+        Job.objects.bulk_create(jobs, batch_size=CHUNK, ignore_conflicts=True)
+        keys.withdraw_spent(jobs)
 
 
 # --- Getting it to a worker ----------------------------------------------------------------------------

@@ -1,12 +1,14 @@
-"""The tables of the ledger: Job, Attempt, Queue.
+"""The tables of the ledger: Job, Attempt, UniqueKey, Queue, Clock.
 
 Descriptions only. Whatever changes a job's state is a verb of `ledger.py`; nothing else writes `Job.state`.
 """
 
+from datetime import datetime
 from enum import StrEnum
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs.ids import new_id
@@ -102,8 +104,9 @@ class Job(models.Model):
             models.Index(fields=["queue", "run_at"], name="job_due", condition=Q(state="scheduled")),
             # dispatcher: how full a queue's window is
             models.Index(fields=["queue"], name="job_queued", condition=Q(state="queued")),
-            # rescuer: whose lease is over
-            models.Index(fields=["lease_until"], name="job_lease", condition=Q(state__in=["queued", "running"])),
+            # rescuer: who holds a lease; few rows at any time. Not on lease_until: an indexed column would make
+            # PostgreSQL write to every index of the row with each heartbeat
+            models.Index(fields=["id"], name="job_held", condition=Q(state__in=["queued", "running"])),
             # rescuer: what is no longer useful
             models.Index(
                 fields=["useful_until"],
@@ -112,6 +115,8 @@ class Job(models.Model):
             ),
             # admin: newest first within a state
             models.Index(fields=["state", "-id"], name="job_state"),
+            # pruner: what has been over for long; holds finished rows only
+            models.Index(fields=["state", "finished_at"], name="job_over", condition=Q(finished_at__isnull=False)),
         ]
         constraints = [
             # forbids a row that a worker is said to hold but that no rescuer would ever look at
@@ -161,6 +166,24 @@ class Attempt(models.Model):
         return f"attempt {self.number} of {self.job_id}: {self.outcome}"
 
 
+class UniqueKey(models.Model):
+    """The key of a job that the pruner deleted: whoever enqueues it again learns the first job's id."""
+
+    key = models.CharField(max_length=255, primary_key=True)
+    job = models.UUIDField(help_text="the id of the deleted job")
+    state = models.CharField(max_length=10, choices=Job.State.choices, help_text="how it ended")
+    pruned_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [
+            # pruner: which keys have been kept long enough
+            models.Index(fields=["pruned_at"], name="key_pruned"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class Queue(models.Model):
     """A named lane. A queue without a row here runs with the defaults below."""
 
@@ -179,3 +202,37 @@ class Queue(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Clock(models.Model):
+    """What dispatchers tell each other: one row. Without it nothing is lost, a fresh one is made."""
+
+    ONLY = 1
+    now: datetime  # when it was read, see row()
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY, editable=False)
+    ticked_at = models.DateTimeField(null=True, blank=True, help_text="the last tick, by the database's clock")
+    ticked_by = models.CharField(max_length=255, blank=True, help_text="clock, or the worker that stood in for it")
+    epoch = models.CharField(max_length=36, blank=True)  # the name of our mark in a broker that keeps no values
+    held_since = models.DateTimeField(null=True, blank=True, help_text="nothing is sent while this is set")
+    held_reason = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "clock"
+        constraints = [
+            # forbids a second row, which some would read and others write
+            models.CheckConstraint(name="clock_only_one", condition=Q(id=1)),
+        ]
+
+    def __str__(self) -> str:
+        return "clock"
+
+    @classmethod
+    def row(cls) -> "Clock":
+        """The row, with the database's time of reading it as `now`."""
+        read = cls.objects.annotate(now=Now())
+        found = read.filter(pk=cls.ONLY).first()
+        if found is None:
+            Clock.objects.bulk_create([Clock()], ignore_conflicts=True)
+            found = read.get(pk=cls.ONLY)
+        return found

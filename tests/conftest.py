@@ -1,7 +1,10 @@
 """Fixtures that everyone needs: a worker in this process, the machine's servers, and no way to skip in silence."""
 
 import os
+import shutil
 import socket
+import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -103,3 +106,20 @@ def need_server() -> Callable[[str], None]:
         pytest.skip(f"{name} does not answer on port {SERVERS[name]}")
 
     return need
+
+
+def rabbitmqctl(*words: str) -> None:
+    subprocess.run(["rabbitmqctl", "--quiet", *words], check=True, capture_output=True, timeout=60)
+
+
+@pytest.fixture
+def virtual_host(need_server: Callable[[str], None]) -> Iterator[str]:
+    """An empty virtual host of RabbitMQ, for one test: others may use the same server."""
+    need_server("rabbitmq")
+    if not shutil.which("rabbitmqctl"):
+        pytest.skip("rabbitmqctl is not here")
+    name = f"punctual-test-{uuid.uuid4().hex[:8]}"
+    rabbitmqctl("add_vhost", name)
+    rabbitmqctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+    yield name
+    rabbitmqctl("delete_vhost", name)

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from notifications.imports import import_bookings, read_bookings
 from notifications.imports.files import LONGEST_LINE, Source, UnusableFile

@@ -10,8 +10,7 @@ from signal import SIGQUIT, SIGTERM
 import pytest
 import redis
 
-from config import leftovers, ports
-from config import supervisor as module
+from config import leftovers, ports, supervisor as module
 from config.programs import broker_program
 from config.supervisor import NotReadyError
 from tests.stack.conftest import FOREVER, dummy, processes, until, up_again

@@ -1,0 +1,194 @@
+"""What is deleted and what is not, in small batches, and keys that outlive their jobs."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from jobs import clock, keys, ledger, pruner
+from jobs.models import Attempt, Job, UniqueKey
+from tests import probes
+from tests.factories import DAY, HOUR, MINUTE, make_job
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _retention(settings: Any) -> None:
+    settings.JOBS_KEEP_DAYS = {"succeeded": 7, "cancelled": 30, "expired": 30, "failed": 90}
+    settings.JOBS_KEEP_COUNT = {"succeeded": 0, "cancelled": 0, "expired": 0}
+
+
+def over(state: str, ago: timedelta, **fields: Any) -> Job:
+    return make_job(state, finished_at=timezone.now() - ago, **fields)
+
+
+def left() -> set[Any]:
+    return set(Job.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize(("state", "days"), [("succeeded", 7), ("cancelled", 30), ("expired", 30), ("failed", 90)])
+def test_a_finished_job_is_deleted_after_its_days_and_not_before(state: str, days: int) -> None:
+    young = over(state, days * DAY - HOUR)
+    over(state, days * DAY + HOUR)
+    assert pruner.prune() == {state: 1}
+    assert left() == {young.pk}
+
+
+@pytest.mark.parametrize("state", ["scheduled", "queued", "running"])
+def test_an_unfinished_job_is_never_deleted_however_old(state: str, settings: Any) -> None:
+    settings.JOBS_KEEP_DAYS = dict.fromkeys(Job.State.values, 0)
+    settings.JOBS_KEEP_COUNT = dict.fromkeys(["scheduled", "queued", "running"], 1)
+    for _ in range(3):
+        make_job(state, finished_at=timezone.now() - 900 * DAY, created_at=timezone.now() - 999 * DAY)
+    assert pruner.prune() == {}
+    assert len(left()) == 3
+
+
+def test_a_job_that_was_made_long_ago_and_finished_today_stays() -> None:
+    job = over("succeeded", HOUR, created_at=timezone.now() - 300 * DAY)
+    pruner.prune()
+    assert left() == {job.pk}
+
+
+def test_a_count_keeps_the_newest(settings: Any) -> None:
+    settings.JOBS_KEEP_COUNT = {"succeeded": 2}
+    jobs = [over("succeeded", n * MINUTE) for n in range(5)]
+    cancelled = over("cancelled", DAY)
+    assert pruner.prune() == {"succeeded": 3}
+    assert left() == {jobs[0].pk, jobs[1].pk, cancelled.pk}
+    assert pruner.prune() == {}
+
+
+def test_a_count_keeps_exactly_so_many_of_those_that_finished_at_the_same_moment(settings: Any) -> None:
+    settings.JOBS_KEEP_COUNT = {"succeeded": 2}
+    moment = timezone.now() - HOUR
+    for _ in range(5):
+        make_job("succeeded", finished_at=moment)
+    pruner.prune()
+    assert len(left()) == 2
+
+
+def test_failed_jobs_know_no_count(settings: Any) -> None:
+    settings.JOBS_KEEP_COUNT = {"failed": 1}
+    with pytest.raises(ValueError, match="by age alone"):
+        pruner.prune()
+
+
+def test_days_below_zero_do_not_reach_into_the_future(settings: Any) -> None:
+    settings.JOBS_KEEP_DAYS = {"failed": -1}
+    job = over("failed", -MINUTE)
+    pruner.prune()
+    assert left() == {job.pk}
+
+
+def test_it_goes_in_small_batches(monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries) -> None:
+    monkeypatch.setattr(pruner, "BATCH", 10)
+    sizes, real = [], pruner._delete
+
+    def counted(rows: Any) -> int:
+        sizes.append(real(rows))
+        return sizes[-1]
+
+    monkeypatch.setattr(pruner, "_delete", counted)
+    for _ in range(25):
+        over("succeeded", 8 * DAY)
+    assert pruner.prune() == {"succeeded": 25}
+    assert [size for size in sizes if size] == [10, 10, 5]
+
+
+def test_a_run_ends_in_time_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruner, "LONGEST", 0.0)
+    over("succeeded", 8 * DAY)
+    assert pruner.prune() == {}
+    monkeypatch.undo()
+    assert pruner.prune() == {"succeeded": 1}
+
+
+def test_the_attempts_go_with_their_job() -> None:
+    job = over("failed", 91 * DAY)
+    Attempt.objects.create(job=job, number=1, outcome=Attempt.Outcome.ERRORED)
+    clock.prune()
+    assert not Attempt.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_somebody_else_is_changing_is_left_for_the_next_time() -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    job, other = over("cancelled", 31 * DAY), over("cancelled", 31 * DAY)
+    locked, pruned = threading.Event(), threading.Event()
+
+    def change() -> None:
+        with transaction.atomic():
+            Job.objects.select_for_update().get(pk=job.pk)
+            locked.set()
+            pruned.wait(timeout=30)
+        connection.close()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    assert locked.wait(timeout=30)
+    assert pruner.prune() == {"cancelled": 1}
+    pruned.set()
+    thread.join(timeout=30)
+    assert left() == {job.pk} and other.pk not in left()
+
+
+# --- Unique keys ---------------------------------------------------------------------------------------
+
+
+def keyed(key: str = "welcome-7", **fields: Any) -> Job:
+    return Job(**{"task": "probe.ok", "queue": "default", "run_at": timezone.now(), "unique_key": key} | fields)
+
+
+def test_the_second_call_after_the_first_job_was_deleted_is_still_the_first() -> None:
+    first = over("succeeded", 8 * DAY, unique_key="welcome-7")
+    pruner.prune()
+    second = ledger.enqueue(keyed())
+    assert (second.pk, second.state, second.unique_key) == (first.pk, "succeeded", "welcome-7")
+    assert not Job.objects.exists()
+    assert probes.ok.apply_async((1,), unique_key="welcome-7").id == str(first.pk)
+    assert not Job.objects.exists()
+
+
+def test_of_many_jobs_only_those_with_spent_keys_are_taken_back() -> None:
+    over("succeeded", 8 * DAY, unique_key="spent")
+    alive = make_job(unique_key="alive")
+    pruner.prune()
+    fresh, plain = keyed("fresh"), keyed("x", unique_key=None)
+    ledger.enqueue_many([keyed("spent"), keyed("alive"), fresh, plain])
+    assert left() == {alive.pk, fresh.pk, plain.pk}
+
+
+def test_a_key_is_looked_up_after_the_insert(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pruner deletes the first job between our call and our insert: the insert then succeeds, and must not."""
+    first = over("succeeded", 8 * DAY, unique_key="welcome-7")
+    real = Job.objects.bulk_create
+
+    def pruned_just_before(*args: Any, **options: Any) -> Any:
+        pruner.prune()
+        return real(*args, **options)
+
+    monkeypatch.setattr(Job.objects, "bulk_create", pruned_just_before)
+    assert ledger.enqueue(keyed()).pk == first.pk
+    assert not Job.objects.exists()
+
+
+def test_a_key_is_free_again_after_a_long_time(settings: Any) -> None:
+    settings.JOBS_KEEP_KEYS_DAYS = 400
+    first = over("succeeded", 8 * DAY, unique_key="welcome-7")
+    pruner.prune()
+    UniqueKey.objects.update(pruned_at=timezone.now() - 399 * DAY)
+    assert pruner.prune() == {}
+    UniqueKey.objects.update(pruned_at=timezone.now() - 401 * DAY)
+    assert pruner.prune() == {"keys": 1}
+    assert ledger.enqueue(keyed()).pk != first.pk
+
+
+def test_jobs_without_keys_cost_no_look_at_the_keys(django_assert_num_queries) -> None:
+    with django_assert_num_queries(0):
+        keys.withdraw_spent([keyed("x", unique_key=None)])
