@@ -1,27 +1,24 @@
 """At its time: a scheduled job becomes a queued one, and a Celery message of its id.
 
-Called by the clock every second; any number of dispatchers may run at once. It keeps at most `Queue.window` jobs of a
-queue at the broker, so that priority, pause, cancel and move count until the last moment and a lost broker costs
-little. The row is committed first and the message sent afterwards; a message that gets lost in between is found by
-the row's lease or by the broker's epoch.
+Called by the clock every second; any number of dispatchers may run at once. Which jobs go, and how many, is decided
+by `windows`; here they are published. The row is committed first and the message sent afterwards; a message that gets
+lost in between is found by the row's lease or by the broker's epoch.
 """
 
 import logging
-from collections import Counter
+from datetime import datetime
 
 from celery import current_app
-from django.db.models import Count, Q
-from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
-from jobs import broker, durable, ledger
+from jobs import broker, durable, ledger, queues, windows
 from jobs.executor import NUDGE
-from jobs.models import Job, Queue
+from jobs.models import Job
 
 logger = logging.getLogger(__name__)
 
 
-def dispatch_due(now: ledger.Moment | None = None) -> int:
+def dispatch_due(now: datetime | None = None) -> int:
     """Send what is due to the workers. Returns how many messages went out."""
     try:
         epoch = broker.epoch()
@@ -32,21 +29,9 @@ def dispatch_due(now: ledger.Moment | None = None) -> int:
     if lost:
         logger.warning("the broker lost its messages: released=%s", lost)
     tasks, sent = durable.names(), 0
-    for queue, room in _rooms(now or Now()).items():
-        if room > 0:
-            sent += publish(ledger.dispatch(queue, tasks, room, epoch=epoch, now=now))
+    for queue in queues.due(now):
+        sent += publish(windows.fill(queue, tasks, epoch=epoch, now=now))
     return sent
-
-
-def _rooms(now: ledger.Moment) -> dict[str, int]:
-    """For each open queue, how many more jobs may be queued."""
-    names = set(current_app.amqp.queues)
-    rows = {queue.name: queue for queue in Queue.objects.all()}
-    paused = Q(paused_at__isnull=False) & (Q(paused_until__isnull=True) | Q(paused_until__gt=now))
-    closed = set(Queue.objects.filter(paused).values_list("name", flat=True)) if rows else set()
-    counts = Job.objects.filter(state=Job.State.QUEUED).values_list("queue").annotate(Count("pk"))
-    queued = Counter(dict(counts))
-    return {name: rows.get(name, Queue(name=name)).window - queued[name] for name in sorted(names - closed)}
 
 
 def publish(jobs: list[Job]) -> int:
