@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from jobs import priorities
 from jobs.ids import new_id
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -22,6 +23,11 @@ class Priority(models.IntegerChoices):
     NORMAL = 5
     HIGH = 10
     URGENT = 20
+
+    @classmethod
+    def of(cls, value: int | str, *, scale: str = "ours") -> "Priority":
+        """The priority that a word, or a number on that scale, means: see priorities.py."""
+        return cls[priorities.name_of(value, scale)]
 
 
 class JobQuerySet(models.QuerySet["Job"]):
