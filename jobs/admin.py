@@ -5,12 +5,12 @@ from collections import Counter
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 
-from jobs import ledger, ticks
-from jobs.models import Attempt, Clock, Job, Queue
+from jobs import ledger, limits, pauses, ticks
+from jobs.models import Attempt, Clock, Job, KeyLimit, Pause, Queue
 
 
 class AttemptInline(admin.TabularInline[Attempt, Job]):
@@ -91,22 +91,71 @@ class JobAdmin(admin.ModelAdmin[Job]):
 
 @admin.register(Queue)
 class QueueAdmin(admin.ModelAdmin[Queue]):
-    list_display = ("name", "window", "paused_at", "paused_until", "paused_by", "paused_reason")
-    readonly_fields = ("paused_at", "paused_by")
+    list_display = ("name", "window", "concurrency", "rate", "paused")
     actions = ("pause", "resume")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Queue]:
+        pause = pauses.in_force(Pause.objects.filter(kind=Pause.Kind.QUEUE, name=OuterRef("name")))
+        told = {f"paused_{what}": Subquery(pause.values(what)[:1]) for what in ("by", "until", "reason")}
+        return super().get_queryset(request).annotate(**told)
+
+    @admin.display(description="rate")
+    def rate(self, queue: Queue) -> str:
+        rate = limits.rate_of(queue)
+        return f"{rate.count} in {rate.period.total_seconds():g} s" if rate else "-"
+
+    @admin.display(description="paused")
+    def paused(self, queue: Any) -> str:
+        if queue.paused_by is None:
+            return "-"
+        until = f" until {queue.paused_until:%Y-%m-%d %H:%M %Z}" if queue.paused_until else ""
+        return f"by {queue.paused_by}{until}. {queue.paused_reason}"
+
+    def has_delete_permission(self, request: HttpRequest, obj: Queue | None = None) -> bool:
+        return False  # the dispatcher would add it again, without its limits
 
     @admin.action(description="Pause the selected queues", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Queue]) -> None:
         """Stops sending; planning and cancelling go on. What is queued already is taken back."""
         names = list(queryset.values_list("name", flat=True))
-        queryset.update(paused_at=timezone.now(), paused_until=None, paused_by=str(request.user))
-        released = ledger.release(Job.objects.filter(queue__in=names))
+        released = pauses.pause("queue", names, by=str(request.user))
         self.message_user(request, f"Paused {', '.join(names)}; {released} queued jobs taken back.")
 
     @admin.action(description="Resume the selected queues", permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Queue]) -> None:
-        queryset.update(paused_at=None, paused_until=None, paused_by="", paused_reason="")
-        self.message_user(request, "Resumed.")
+        resumed = pauses.resume("queue", queryset.values_list("name", flat=True))
+        self.message_user(request, f"Resumed {resumed}.")
+
+
+@admin.register(KeyLimit)
+class KeyLimitAdmin(admin.ModelAdmin[KeyLimit]):
+    list_display = ("key", "limit")
+    list_editable = ("limit",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: KeyLimit | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or obj.key != KeyLimit.ALL)
+
+
+@admin.register(Pause)
+class PauseAdmin(admin.ModelAdmin[Pause]):
+    """What is paused, by whom, why, and until when. To add a row pauses, to delete it resumes."""
+
+    list_display = ("name", "kind", "in_force", "by", "at", "until", "reason")
+    list_filter = ("kind",)
+    readonly_fields = ("by", "at")
+
+    @admin.display(boolean=True)
+    def in_force(self, pause: Pause) -> bool:
+        return pause.until is None or pause.until > timezone.now()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Pause | None = None) -> tuple[str, ...]:
+        return self.readonly_fields + (("kind", "name") if obj else ())
+
+    def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
+        by = str(request.user)
+        released = pauses.pause(obj.kind, [obj.name], by=by, reason=obj.reason, until=obj.until)
+        obj.pk = Pause.objects.get(kind=obj.kind, name=obj.name).pk
+        self.message_user(request, f"Paused; {released} queued jobs taken back.")
 
 
 @admin.register(Clock)

@@ -93,8 +93,9 @@ class Durable(_Task):
         """Insert the job and return a handle on it. Nothing is published here.
 
         Takes Celery's countdown, eta, expires, queue, priority, headers, shadow and time limits, and of ours
-        unique_key, tenant and correlation_id. Raises TypeError for arguments that do not fit the task, for options that
-        mean nothing on a row, PayloadError for arguments that JSON cannot hold, ValueError for naive times.
+        unique_key, tenant, concurrency_key and correlation_id. Raises TypeError for arguments that do not fit the task,
+        for options that mean nothing on a row, PayloadError for arguments that JSON cannot hold, ValueError for naive
+        times.
         """
         if self.app.conf.task_always_eager:
             return super().apply_async(tuple(args or ()), dict(kwargs or {}), str(task_id or new_id()), **options)
@@ -141,6 +142,7 @@ class Durable(_Task):
         priority: int | None = None,
         unique_key: str | None = None,
         tenant: str = "",
+        concurrency_key: str = "",
         correlation_id: str = "",
         **options: Any,
     ) -> Job:
@@ -159,6 +161,7 @@ class Durable(_Task):
             max_attempts=None if self.max_retries is None else self.max_retries + 1,
             unique_key=unique_key,
             tenant=tenant,
+            concurrency_key=concurrency_key,
             correlation_id=correlation_id,
         )
         if task_id is not None:

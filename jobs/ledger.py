@@ -30,9 +30,6 @@ def _held(job: Job) -> QuerySet[Job]:
     return Job.objects.filter(pk=job.pk, token=job.token)
 
 
-# --- Bringing work in ----------------------------------------------------------------------------------
-
-
 def enqueue(job: Job) -> Job:
     """Insert the row, in the caller's transaction. With the id or unique_key of an earlier job: returns that job."""
     enqueue_many([job])
@@ -47,17 +44,17 @@ def enqueue_many(jobs: Sequence[Job]) -> None:
         keys.withdraw_spent(jobs)
 
 
-# --- Getting it to a worker ----------------------------------------------------------------------------
-
-
-def dispatch(queue: str, tasks: Iterable[str], room: int, *, epoch: str = "", now: Moment | None = None) -> list[Job]:
-    """Mark up to `room` due jobs of a queue as queued, the most urgent first. The caller publishes them afterwards.
+def dispatch(
+    queue: str, tasks: Iterable[str], room: int, chosen: Iterable[uuid.UUID] = (), *, epoch: str = "", now: Any = None
+) -> list[Job]:
+    """Mark up to `room` due jobs of a queue as queued, the most urgent first, or of `chosen` (by `windows`) all.
 
     `tasks` are the names that this process has code for. `epoch` is the broker's, see `dispatcher`.
     """
     at = now or Now()
     due = Job.objects.filter(state=S.SCHEDULED, queue=queue, run_at__lte=at, task__in=list(tasks))
     due = due.filter(Q(useful_until__isnull=True) | Q(useful_until__gt=at), cancel_requested=False)
+    due = due.filter(pk__in=list(chosen)) if chosen else due
     with transaction.atomic():
         moved = move(
             lock(due.order_by("-priority", "run_at"), room),

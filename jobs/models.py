@@ -1,4 +1,4 @@
-"""The tables of the ledger: Job, Attempt, UniqueKey, Queue, Clock.
+"""The tables of the ledger: Job, Attempt, UniqueKey, Clock; Queue, KeyLimit and Pause, which say how fast.
 
 Descriptions only. Whatever changes a job's state is a verb of `ledger.py`; nothing else writes `Job.state`.
 """
@@ -11,7 +11,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobs import priorities
 from jobs.ids import new_id
+from jobs.traffic import KeyLimit as KeyLimit, Pause as Pause, Queue as Queue
 
 
 class Priority(models.IntegerChoices):
@@ -21,6 +23,11 @@ class Priority(models.IntegerChoices):
     NORMAL = 5
     HIGH = 10
     URGENT = 20
+
+    @classmethod
+    def of(cls, value: int | str, *, scale: str = "ours") -> "Priority":
+        """The priority that a word, or a number on that scale, means: see priorities.py."""
+        return cls[priorities.name_of(value, scale)]
 
 
 class Cancelled(StrEnum):
@@ -87,7 +94,8 @@ class Job(models.Model):
     log = models.JSONField(default=list, blank=True, help_text="the last lines that the job wrote")
     checkpoint = models.JSONField(null=True, blank=True, help_text="where the next attempt goes on")
     result = models.JSONField(null=True, blank=True)
-    tenant = models.CharField(max_length=100, blank=True)
+    tenant = models.CharField(max_length=100, blank=True, help_text="tenants take turns within a queue")
+    concurrency_key = models.CharField(max_length=100, blank=True, help_text="how many of a key run at once: KeyLimit")
     correlation_id = models.CharField(max_length=100, blank=True)
 
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -107,6 +115,12 @@ class Job(models.Model):
             # rescuer: who holds a lease; few rows at any time. Not on lease_until: an indexed column would make
             # PostgreSQL write to every index of the row with each heartbeat
             models.Index(fields=["id"], name="job_held", condition=Q(state__in=["queued", "running"])),
+            # windows: the heads of the lanes of a crowded queue, and what follows each (lanes.py)
+            models.Index(
+                fields=["queue", "tenant", "concurrency_key", "task", "priority", "run_at", "id"],
+                name="job_lanes",
+                condition=Q(state="scheduled"),
+            ),
             # rescuer: what is no longer useful
             models.Index(
                 fields=["useful_until"],
@@ -182,26 +196,6 @@ class UniqueKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
-
-
-class Queue(models.Model):
-    """A named lane. A queue without a row here runs with the defaults below."""
-
-    name = models.CharField(max_length=100, primary_key=True)
-    window = models.PositiveIntegerField(
-        default=500,
-        help_text="how many jobs may be queued at the broker at once; small keeps cancel and priority exact",
-    )
-    paused_at = models.DateTimeField(null=True, blank=True)
-    paused_until = models.DateTimeField(null=True, blank=True, help_text="empty: until somebody resumes it")
-    paused_by = models.CharField(max_length=150, blank=True)
-    paused_reason = models.TextField(blank=True)
-
-    class Meta:
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Clock(models.Model):

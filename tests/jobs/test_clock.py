@@ -10,7 +10,7 @@ from django.db import connection
 
 from jobs import clock  # noqa: F401
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
 def tick(name: str) -> str:

@@ -279,10 +279,10 @@ def test_an_outcome_that_the_database_would_not_take_is_recorded_when_it_does(wo
 
 
 def test_a_paused_queue_sends_nothing_until_it_is_open_again(worker: InProcessWorker) -> None:
-    from jobs.models import Queue
+    from jobs import pauses
 
     now = timezone.now()
-    Queue.objects.create(name="default", paused_at=now, paused_by="olga", paused_until=now + HOUR)
+    pauses.pause("queue", ["default"], by="olga", until=now + HOUR)
     probes.ok.delay(1)
     assert worker.run_due(now + MINUTE) == []
     assert len(worker.run_due(now + HOUR + MINUTE)) == 1

@@ -10,12 +10,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import dispatcher, rescuer
+from jobs import dispatcher, pauses, rescuer
 from jobs.durable import Durable, Snooze, Stop
 from jobs.models import Attempt, Job, Queue
 from tests.factories import HOUR, make_job
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 RAN: list[str] = []
 
@@ -102,9 +102,10 @@ def test_async_result_tells_the_state_of_the_job(worker) -> None:
 
 def test_a_queue_whose_last_pause_ran_out_can_be_paused_again(client: Client) -> None:
     client.force_login(User.objects.create_superuser("olga", password="x"))
-    Queue.objects.create(name="default", paused_at=timezone.now() - 2 * HOUR, paused_until=timezone.now() - HOUR)
+    Queue.objects.create(name="default")
+    pauses.pause("queue", ["default"], by="vera", until=timezone.now() - HOUR)
     client.post(reverse("admin:jobs_queue_changelist"), {"action": "pause", "_selected_action": ["default"]})
-    assert "default" not in dispatcher._rooms(timezone.now())
+    assert "default" in pauses.active(timezone.now()).queues
 
 
 def test_headers_that_are_no_mapping_are_refused_at_the_call() -> None:

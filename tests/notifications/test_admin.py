@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs.models import Attempt, Job, Queue
+from jobs.models import Attempt, Job, Pause, Queue
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from tests.factories import DAY, MINUTE, alice, make_booking, make_job, make_payment
 
@@ -111,9 +111,10 @@ def test_pausing_a_queue_takes_back_what_is_queued(olga: Client) -> None:
     job = make_job("queued")
     assert "1 queued jobs taken back" in act(olga, "jobs_queue", "pause", "default")
     assert Job.objects.get(pk=job.pk).state == "scheduled"
-    assert Queue.objects.get().paused_by == "olga"
+    assert Pause.objects.get().by == "olga"
+    assert "by olga" in olga.get(reverse("admin:jobs_queue_changelist")).content.decode()
     act(olga, "jobs_queue", "resume", "default")
-    assert Queue.objects.get().paused_at is None
+    assert not Pause.objects.exists()
 
 
 def booking_form(**fields: object) -> dict[str, object]:

@@ -1,0 +1,128 @@
+"""The due jobs of a queue, as few of them as a choice needs, however many are due.
+
+Used by `windows`. Usually little is due and it is read whole. When much is due, each lane (the jobs of one tenant, key,
+task and priority) shows its oldest jobs only: a recursive query walks the index `job_lanes` from the head of each lane
+to the next, then down all open lanes at the same pace. That costs what there are lanes, plus what it returns; 100,000
+jobs of one tenant are one lane. Paused, unknown and full lanes are passed by without a look at their jobs.
+"""
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from jobs.models import Job
+from jobs.turns import Due
+
+DEEP = 4  # lanes of a tenant that may all be needed to their end: as many as there are priorities
+FEW = 200  # due jobs that are always read whole
+
+
+@dataclass(frozen=True)
+class Shut:
+    """What stays where it is, though it is due."""
+
+    tasks: Collection[str] = ()
+    tenants: Collection[str] = ()
+    keys: Collection[str] = ()
+
+
+def oldest(queue: str, tasks: Collection[str], shut: Shut, now: datetime, *, room: int) -> list[Due] | None:
+    """All that is due and open, if it is little. None: it is much, so `crowd` has to look into it."""
+    limit = max(DEEP * room, FEW)
+    due = Job.objects.filter(state=Job.State.SCHEDULED, queue=queue, run_at__lte=now).order_by("run_at")
+    columns = ("id", "tenant", "concurrency_key", "priority", "run_at", "task", "useful_until", "cancel_requested")
+    rows = list(due.values_list(*columns)[: limit + 1])
+    if len(rows) > limit:
+        return None
+    return [
+        Due(*row)
+        for *row, task, useful_until, cancelled in rows
+        if not cancelled
+        and (useful_until is None or useful_until > now)
+        and task in tasks
+        and task not in shut.tasks
+        and row[1] not in shut.tenants
+    ]
+
+
+def crowd(queue: str, tasks: Collection[str], shut: Shut, now: datetime, *, room: int, widest: int) -> list[Due]:
+    """The oldest due jobs of each open lane: all heads, then row by row. Of a key at most `widest` in a lane."""
+    when = connection.ops.adapt_datetimefield_value(now)
+    known = [task for task in tasks if task not in shut.tasks]
+    if not known:
+        return []
+    values: list[Any] = [queue, when, *known, *shut.tenants, *shut.keys, when, when, widest, DEEP * room]
+    sql = SQL.format(
+        tasks=_marks(known),
+        tenants=_marks(shut.tenants),
+        keys=_marks(shut.keys),
+        next_lane=_plain("tenant", "concurrency_key", "task", "priority"),
+        next_job=_plain("run_at", "id"),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        ids = [pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk) for (pk,) in cursor.fetchall()]
+    rows = Job.objects.filter(pk__in=ids, cancel_requested=False).exclude(useful_until__lte=now)
+    return [Due(*row) for row in rows.values_list("id", "tenant", "concurrency_key", "priority", "run_at")]
+
+
+def _marks(values: Collection[object]) -> str:
+    return ", ".join(["%s"] * len(values)) or "NULL"
+
+
+def _plain(*columns: str) -> str:
+    return ", ".join(f"COALESCE(head.{column}, head.{column})" for column in columns)
+
+
+# Subqueries instead of joins leave the planner one way to go, the index, whatever the statistics say.
+# In `lanes` each step finds the next lane's head by one look into the index, in `walk` the lane's next job. A recursive
+# query proceeds breadth first and is read only as far as its LIMIT, on PostgreSQL and SQLite alike. The states are
+# literals because a partial index serves only queries that visibly imply its condition; `_plain` because SQLite uses no
+# more than the first column of an index for (a, b) > (c, d) where c and d are bare columns.
+SQL = """
+WITH RECURSIVE lanes(id) AS (
+    SELECT * FROM (
+        SELECT id FROM jobs_job WHERE state = 'scheduled' AND queue = %s AND tenant >= ''
+        ORDER BY tenant, concurrency_key, task, priority, run_at, id LIMIT 1
+    ) AS first
+    UNION ALL
+    SELECT (
+        SELECT (
+            SELECT next.id FROM jobs_job AS next
+            WHERE next.state = 'scheduled' AND next.queue = head.queue
+            AND (next.tenant, next.concurrency_key, next.task, next.priority) > ({next_lane})
+            ORDER BY next.tenant, next.concurrency_key, next.task, next.priority, next.run_at, next.id LIMIT 1
+        )
+        FROM jobs_job AS head WHERE head.id = lanes.id
+    )
+    FROM lanes WHERE id IS NOT NULL
+),
+open_lanes(id) AS (
+    SELECT id FROM lanes WHERE (
+        SELECT head.run_at <= %s AND head.task IN ({tasks})
+        AND (head.tenant IN ({tenants})) IS NOT TRUE AND (head.concurrency_key IN ({keys})) IS NOT TRUE
+        FROM jobs_job AS head WHERE head.id = lanes.id
+    )
+),
+walk(id, depth) AS (
+    SELECT id, 1 FROM open_lanes
+    UNION ALL
+    SELECT (
+        SELECT (
+            SELECT next.id FROM jobs_job AS next
+            WHERE next.state = 'scheduled' AND next.queue = head.queue AND next.tenant = head.tenant
+            AND next.concurrency_key = head.concurrency_key AND next.task = head.task AND next.priority = head.priority
+            AND (next.run_at, next.id) > ({next_job}) AND next.run_at <= %s
+            AND (next.useful_until IS NULL OR next.useful_until > %s)
+            ORDER BY next.run_at, next.id LIMIT 1
+        )
+        FROM jobs_job AS head WHERE head.id = walk.id AND (head.concurrency_key = '' OR walk.depth < %s)
+    ), depth + 1
+    FROM walk WHERE id IS NOT NULL
+)
+SELECT id FROM (SELECT id FROM walk LIMIT %s + 2 * (SELECT COUNT(*) FROM open_lanes)) AS found WHERE id IS NOT NULL
+"""

@@ -1,0 +1,102 @@
+"""The tables that say how fast, and whether at all: Queue, Pause, KeyLimit.
+
+Descriptions only; `windows` and `pauses` act on them.
+"""
+
+from datetime import timedelta
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+MILLISECOND = timedelta(milliseconds=1)
+
+
+class Queue(models.Model):
+    """A named lane, with its limits. The dispatcher adds the row of a queue that has none; it is also its lock."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    window = models.PositiveIntegerField(
+        default=500,
+        help_text="how many jobs may be queued at the broker at once; small keeps cancel and priority exact",
+    )
+    concurrency = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="how many jobs may be queued or running at once, on all workers together; empty: no limit",
+    )
+    rate_count = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="how many jobs may be sent to the workers in a period; empty: no limit",
+    )
+    rate_period = models.DurationField(default=timedelta(seconds=1), validators=[MinValueValidator(MILLISECOND)])
+    rate_burst = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="how many may go at once after a quiet time; empty: as many as in a period",
+    )
+
+    # What limits.draw keeps: the bucket, and how many jobs were ever sent (every tenth place is the longest overdue's).
+    tokens = models.PositiveIntegerField(default=0, editable=False)
+    tokens_at = models.DateTimeField(null=True, editable=False)
+    dispatched = models.PositiveBigIntegerField(default=0, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            # forbids a rate that would divide by nothing, or let nothing through for ever
+            models.CheckConstraint(name="queue_rate_flows", condition=Q(rate_period__gt=timedelta())),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Pause(models.Model):
+    """Jobs of this queue, task or tenant are not sent, until somebody resumes it or `until` comes."""
+
+    class Kind(models.TextChoices):  # each is a column of Job
+        QUEUE = "queue"
+        TASK = "task"
+        TENANT = "tenant"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.QUEUE)
+    name = models.CharField(max_length=255, blank=True, help_text="empty: the jobs without a tenant")
+    by = models.CharField(max_length=150, editable=False)
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    until = models.DateTimeField(null=True, blank=True, help_text="empty: until somebody resumes it")
+
+    class Meta:
+        ordering = ["kind", "name"]
+        constraints = [
+            # forbids two answers to "who paused it, and until when"
+            models.UniqueConstraint(fields=["kind", "name"], name="pause_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class KeyLimit(models.Model):
+    """How many jobs of a concurrency key may be queued or running at once, in all queues together.
+
+    `venue:7` is for that key, `venue:*` for each key that begins so; the longest that fits counts. The row `*` is for
+    all others (one at a time), and dispatchers lock it while they count.
+    """
+
+    ALL = "*"
+
+    key = models.CharField(max_length=100, primary_key=True, help_text="venue:7, or venue:* for each venue")
+    limit = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
+
+    class Meta:
+        ordering = ["key"]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.limit}"

@@ -1,0 +1,78 @@
+"""The windows: for each queue, how many jobs may wait at the broker, and which of the due ones they are.
+
+Used by the dispatcher; any number of dispatchers may run at once. Small windows let priority, pause, cancel and move
+count until the last moment, and make a lost broker cheap. The promise: a window, a concurrency, a rate and a key's
+limit hold exactly, because they are counted and used in one transaction that holds the queue's row. A dispatcher that
+finds the row taken does nothing: another one is at work for it.
+"""
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Count
+
+from jobs import lanes, ledger, limits, pauses, queues, turns
+from jobs.models import Job, Queue
+from jobs.turns import Due
+
+HELD = (Job.State.QUEUED, Job.State.RUNNING)
+
+
+def fill(queue: str, tasks: Collection[str], *, epoch: str = "", now: datetime | None = None) -> list[Job]:
+    """Mark as queued what may go now. Returns the jobs in the order in which to publish them."""
+    with transaction.atomic():
+        locked = queues.locked(queue)
+        if locked is None:
+            return []
+        row, at = locked[0], now or locked[1]
+        paused = pauses.active(at)
+        held = _held(queue)
+        room = _room(row, held, at)
+        if room <= 0 or queue in paused.queues:
+            return []
+        chosen = _choose(row, tasks, lanes.Shut(paused.tasks, paused.tenants), room, at, held)
+        chosen = chosen[: limits.draw(row, len(chosen), at)]
+        if not chosen:
+            return []
+        places = {job.id: place for place, job in enumerate(chosen)}
+        moved = ledger.dispatch(queue, tasks, len(chosen), chosen=places, epoch=epoch, now=now)
+    return sorted(moved, key=lambda job: places[job.pk])
+
+
+def _held(queue: str) -> Counter[tuple[str, str]]:
+    """How many jobs of the queue are in each (state, tenant), of those at the broker or with a worker."""
+    counts = Job.objects.filter(state__in=HELD, queue=queue).values_list("state", "tenant").annotate(Count("pk"))
+    return Counter({(state, tenant): count for state, tenant, count in counts})
+
+
+def _room(row: Queue, held: Counter[tuple[str, str]], at: datetime) -> int:
+    """How many more jobs may be queued, before rate and keys are asked."""
+    queued = sum(count for (state, _), count in held.items() if state == Job.State.QUEUED)
+    rooms = [row.window - queued]
+    if row.concurrency is not None:
+        rooms.append(row.concurrency - held.total())
+    if rate := limits.rate_of(row):  # jobs that piled up at the broker would start all at once
+        rooms += [rate.burst - queued, limits.refilled(limits.bucket_of(row), rate, at).tokens]
+    return min(rooms)
+
+
+def _choose(
+    row: Queue, tasks: Collection[str], shut: lanes.Shut, room: int, at: datetime, held: Counter[tuple[str, str]]
+) -> list[Due]:
+    found = lanes.oldest(row.name, tasks, shut, at, room=room)
+    keys: dict[str, int] = {}
+    if found is None or any(job.key for job in found):
+        key_limits = limits.locked_key_limits()
+        counts = Job.objects.filter(state__in=HELD).exclude(concurrency_key="").values_list("concurrency_key")
+        held_keys = dict(counts.annotate(Count("pk")))
+        if found is None:
+            full = [key for key, rest in limits.key_rooms(held_keys, held_keys, key_limits).items() if rest <= 0]
+            shut = lanes.Shut(shut.tasks, shut.tenants, full)
+            found = lanes.crowd(row.name, tasks, shut, at, room=room, widest=max(key_limits.values()))
+        keys = limits.key_rooms({job.key for job in found}, held_keys, key_limits)
+    tenants: Counter[str] = Counter()
+    for (_, tenant), count in held.items():
+        tenants[tenant] += count
+    return turns.choose(found, room, at, held=tenants, key_rooms=keys, place=row.dispatched + 1)

@@ -1,0 +1,83 @@
+"""Draining: nothing more is sent, what runs may end, and the exit code tells."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from jobs import dispatcher, drains, ledger, pauses
+from jobs.models import Job, Pause
+from tests.factories import make_job
+
+pytestmark = pytest.mark.django_db
+
+SECONDS = timedelta(seconds=30)
+
+
+def finish_one(_: float) -> None:
+    """What a worker does while the drain sleeps."""
+    assert ledger.succeed(Job.objects.filter(state="running", queue="default")[0])
+
+
+def test_a_drain_takes_back_what_is_queued_and_waits_for_what_runs() -> None:
+    make_job("queued"), make_job("running"), make_job("running"), make_job("running", queue="messages")
+    told = list(drains.drain("default", SECONDS, by="olga", sleep=finish_one))
+    assert [(state.taken_back, state.running) for state in told][:2] == [(1, 2), (1, 1)]
+    assert told[-1].empty
+    assert dispatcher.dispatch_due() == 0
+
+
+def test_a_drain_gives_up_when_its_time_is_over_and_leaves_the_queue_paused() -> None:
+    make_job("running")
+    (told,) = drains.drain("default", timedelta(), by="olga")
+    assert not told.empty
+    assert pauses.active().queues == {"default"}
+
+
+@pytest.fixture
+def jobs(capsys) -> Callable[..., str]:
+    def call(*words: str) -> str:
+        call_command("jobs", *words)
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_the_command_drains_and_says_how_to_go_on(jobs) -> None:
+    text = jobs("drain", "default", "--by", "olga", "--reason", "new disk")
+    assert "Empty after 0 s" in text and "jobs resume queue default" in text
+    assert (Pause.objects.get().by, Pause.objects.get().reason) == ("olga", "new disk")
+
+
+def test_the_command_ends_with_3_when_something_still_runs(jobs, capsys) -> None:
+    make_job("running")
+    with pytest.raises(SystemExit) as ended:
+        jobs("drain", "default", "--timeout", "0")
+    assert ended.value.code == 3
+    assert "1 still running" in capsys.readouterr().err
+
+
+def test_pausing_and_resuming_by_the_command(jobs) -> None:
+    make_job("queued", tenant="venue-7")
+    assert "until resumed; 1 queued jobs taken back" in jobs("pause", "tenant", "venue-7")
+    assert "Resumed tenant venue-7" in jobs("resume", "tenant", "venue-7")
+    jobs("pause", "task", "probe.ok", "--for", "2h")
+    until = Pause.objects.get().until
+    assert until and timedelta(hours=1) < until - Pause.objects.get().at <= timedelta(hours=2, seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pause", "queue", "mesages"], "There are clock, default, messages"),
+        (["drain", "mesages"], "There are clock, default, messages"),
+        (["pause", "task", "probe.typo"], "probe.ok"),
+        (["resume", "queue", "default"], "was not paused"),
+        (["pause", "queue", "default", "--for", "soon"], "no duration"),
+    ],
+)
+def test_a_slip_of_the_pen_is_refused_with_what_there_is(jobs, words: list[str], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        jobs(*words)
+    assert not Pause.objects.exists()
