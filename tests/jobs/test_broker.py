@@ -91,7 +91,7 @@ def test_a_dispatcher_that_comes_second_takes_the_firsts_epoch(rabbitmq: Any, mo
     assert broker.epoch() == theirs
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_dispatchers_that_start_at_once_agree(rabbitmq: Any) -> None:
     if database.vendor == "sqlite":
         pytest.skip("the tests' SQLite lives in memory, which threads cannot share without locking each other out")

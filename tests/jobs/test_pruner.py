@@ -115,7 +115,7 @@ def test_the_attempts_go_with_their_job() -> None:
     assert not Attempt.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_row_that_somebody_else_is_changing_is_left_for_the_next_time() -> None:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer at a time")

@@ -26,7 +26,7 @@ def test_busy_tables_are_vacuumed_early_and_have_room_on_their_pages(table: str)
     assert {"fillfactor=70", "autovacuum_vacuum_scale_factor=0.01", "autovacuum_vacuum_threshold=1000"} <= set(options)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_the_settings_can_be_taken_back() -> None:
     call_command("migrate", "notifications", "0002", verbosity=0)
     ((options,),) = ask("SELECT reloptions FROM pg_class WHERE relname = 'notifications_delivery'")
