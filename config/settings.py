@@ -209,7 +209,7 @@ CELERY_IMPORTS = [
     "notifications.reminders",
     "notifications.reconciler",
 ]
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "jobs.schedules:Scheduler"  # an occurrence of a durable task is one job
 CELERY_BEAT_SYNC_EVERY = 1  # else a killed beat forgets up to 180 s of what it ran
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {

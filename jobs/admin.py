@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from jobs import ledger, limits, pauses, ticks
-from jobs.models import Attempt, Clock, Job, KeyLimit, Pause, Queue
+from jobs.models import Attempt, Clock, Job, KeyLimit, Pause, Queue, SchedulePolicy
 
 
 class AttemptInline(admin.TabularInline[Attempt, Job]):
@@ -183,3 +183,11 @@ class ClockAdmin(admin.ModelAdmin[Clock]):
         for row in queryset:
             self.log_change(request, row, "release")
         self.message_user(request, "Released: what is due goes out with the next tick.")
+
+
+@admin.register(SchedulePolicy)
+class SchedulePolicyAdmin(admin.ModelAdmin[SchedulePolicy]):
+    list_display = ("schedule", "missed", "window")
+    list_select_related = ("schedule",)
+    list_filter = ("missed",)
+    autocomplete_fields = ("schedule",)

@@ -1,4 +1,4 @@
-"""The tables of the ledger: Job, Attempt, UniqueKey, Clock; Queue, KeyLimit and Pause, which say how fast.
+"""The tables of the ledger: Job, Attempt, UniqueKey, Clock, SchedulePolicy; and those of traffic.py.
 
 Descriptions only. Whatever changes a job's state is a verb of `ledger.py`; nothing else writes `Job.state`.
 """
@@ -10,9 +10,11 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
 
 from jobs import priorities
 from jobs.ids import new_id
+from jobs.occurrences import Missed
 from jobs.traffic import KeyLimit as KeyLimit, Pause as Pause, Queue as Queue
 
 
@@ -230,3 +232,25 @@ class Clock(models.Model):
             Clock.objects.bulk_create([Clock()], ignore_conflicts=True)
             found = read.get(pk=cls.ONLY)
         return found
+
+
+class SchedulePolicy(models.Model):
+    """What a periodic task of a durable kind does about occurrences that nobody noticed. Without a row: once."""
+
+    schedule = models.OneToOneField(PeriodicTask, on_delete=models.CASCADE, primary_key=True, related_name="policy")
+    missed = models.CharField(
+        max_length=4,
+        choices=[
+            (Missed.SKIP.value, "skip them"),
+            (Missed.ONCE.value, "run once for all of them"),
+            (Missed.ALL.value, "run each of them"),
+        ],
+        default=Missed.ONCE.value,
+    )
+    window = models.DurationField(null=True, blank=True, help_text="not made up for when later; empty: however late")
+
+    class Meta:
+        verbose_name_plural = "schedule policies"
+
+    def __str__(self) -> str:
+        return f"{self.schedule}: {self.missed}"
