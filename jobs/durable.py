@@ -10,7 +10,6 @@ The promise: what `delay` and `apply_async` returned for is in the database, wha
 message that later reaches a worker carries no arguments; it only says which row to look at.
 """
 
-import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -20,12 +19,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from celery import Task
 from celery.exceptions import Retry
 from celery.utils.serialization import raise_with_context
+from django.db import transaction
 from django.db.models.functions import Now
 
-from jobs import bulk, executor, ledger
+from jobs import bulk, canvas, executor, ledger
 from jobs.ids import new_id
-from jobs.messages import CARRIED
 from jobs.models import Job, Priority
+from jobs.options import as_uuid, kept, moment, until
 from jobs.payload import Payload, PayloadError, storable
 from jobs.recorder import insist
 from jobs.results import JobResult
@@ -33,9 +33,6 @@ from jobs.running import Running
 from jobs.verdict import Permanent, Snooze, Stop
 
 __all__ = ["Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop", "insist"]
-
-
-LAST_YEAR = 2200
 
 
 class Call(NamedTuple):
@@ -88,18 +85,29 @@ class Durable(_Task):
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         task_id: str | uuid.UUID | None = None,
+        *,
+        cancelled_because: str = "",
         **options: Any,
     ) -> Any:
         """Insert the job and return a handle on it. Nothing is published here.
 
-        Takes Celery's countdown, eta, expires, queue, priority, headers, shadow and time limits, and of ours
-        unique_key, tenant, concurrency_key and correlation_id. Raises TypeError for arguments that do not fit the task,
-        for options that mean nothing on a row, PayloadError for arguments that JSON cannot hold, ValueError for naive
-        times.
+        Takes Celery's options (see `jobs.options` for the few that mean nothing on a row), and of ours unique_key,
+        tenant, concurrency_key and correlation_id. `cancelled_because` keeps a call that shall not run, with the
+        reason. Raises TypeError for arguments that do not fit the task and for options that mean nothing on a row, PayloadError for
+        arguments that JSON cannot hold, ValueError for naive times.
         """
         if self.app.conf.task_always_eager:
             return super().apply_async(tuple(args or ()), dict(kwargs or {}), str(task_id or new_id()), **options)
+        if cancelled_because:
+            return self.AsyncResult(str(self._stillborn(cancelled_because, task_id=task_id, **options).pk))
         return self.AsyncResult(str(ledger.enqueue(self.job(args, kwargs, task_id=task_id, **options)).pk))
+
+    def _stillborn(self, reason: str, **options: Any) -> Job:
+        """A job whose arguments will never be known: whoever asks for it finds it cancelled, and why."""
+        with transaction.atomic():
+            job = ledger.enqueue(self._row(**options))
+            ledger.cancel([job.pk], reason)
+        return job
 
     def enqueue_many(
         self, calls: Iterable[Sequence[Any] | Mapping[str, Any] | Call], **options: Any
@@ -108,9 +116,9 @@ class Durable(_Task):
 
         The options are those of `apply_async`, the same for all. All or nothing, in the caller's transaction.
         """
-        for name in ("task_id", "unique_key"):
+        for name in ("task_id", "unique_key", *sorted(canvas.LINKS)):
             if options.get(name):
-                raise TypeError(f"{name} names one job; enqueue_many makes many")
+                raise TypeError(f"{name} belongs to one job; enqueue_many makes many")
         template = self._row(now=bulk.database_now(), **options)
         return bulk.insert(template, (self._arguments(*_as_call(call)) for call in calls))
 
@@ -150,23 +158,26 @@ class Durable(_Task):
         now = now or Now()
         if not isinstance(options.get("headers") or {}, Mapping):
             raise TypeError(f"headers={options['headers']!r} is not a mapping of names to values")
-        job = Job(
+        pk = new_id() if task_id is None else as_uuid(task_id, "task_id")
+        lane = self._lane(queue)
+        group_id, group_index = canvas.membership(options)
+        return Job(
+            pk=pk,
+            group_id=group_id and as_uuid(group_id, "group_id"),
+            group_index=group_index,
             task=self.name,
-            options=storable(_carried(self.name, options), "options"),
+            options=storable(kept(self.name, pk, lane, options), "options"),
             version=self.version,
-            queue=self._lane(queue),
+            queue=lane,
             priority=self.priority if priority is None else priority,
-            run_at=_moment(eta, "eta") or (now + timedelta(seconds=countdown) if countdown else now),
-            useful_until=_until(self.expires if expires is None else expires, now),
+            run_at=moment(eta, "eta") or (now + timedelta(seconds=countdown) if countdown else now),
+            useful_until=until(self.expires if expires is None else expires, now),
             max_attempts=None if self.max_retries is None else self.max_retries + 1,
             unique_key=unique_key,
             tenant=tenant,
             concurrency_key=concurrency_key,
             correlation_id=correlation_id,
         )
-        if task_id is not None:
-            job.pk = _uuid(task_id)
-        return job
 
     def upcast(self, version: int, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Arguments as `version` of the task stored them, for the present one. Override it with a new `version`."""
@@ -196,7 +207,7 @@ class Durable(_Task):
             self._exhausted(exc)
         if eta is None and countdown is None:
             countdown = self.default_retry_delay
-        again = Retry(exc=exc, when=_moment(eta, "eta") or countdown)  # type: ignore[arg-type]  # seconds may be a float
+        again = Retry(exc=exc, when=moment(eta, "eta") or countdown)  # type: ignore[arg-type]  # seconds may be a float
         again.changes = _changed(args, kwargs)  # type: ignore[attr-defined]  # read by the executor
         if throw:
             raise again
@@ -216,38 +227,10 @@ class Durable(_Task):
         return name
 
 
-def _carried(task: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options that are kept on the row for the run. Anything else is refused: ignoring it would be a lie."""
-    carried = {key: value for key, value in options.items() if key in CARRIED and value}
-    ours = {"routing_key", "exchange", "ignore_result", "producer", "add_to_parent"}
-    refused = sorted(key for key, value in options.items() if value and key not in CARRIED | ours)
-    if refused:
-        raise TypeError(f"{task} is durable: its calls do not take {', '.join(refused)}")
-    return carried
-
-
-def _moment(value: datetime | None, name: str) -> datetime | None:
-    """Raises ValueError for a time that names no zone, or that no database gives back."""
-    if value is not None and value.year > LAST_YEAR:
-        raise ValueError(f"{name}={value} is too far away; the last year is {LAST_YEAR}.")
-    if value is not None and value.tzinfo is None:
-        raise ValueError(f"{name}={value} names no time zone. Pass an aware datetime, e.g. datetime(..., tzinfo=UTC).")
-    return value
-
-
 def _as_call(call: Sequence[Any] | Mapping[str, Any] | Call) -> Call:
     if isinstance(call, Call):
         return call
     return Call((), call) if isinstance(call, Mapping) else Call(call, {})
-
-
-def _until(expires: Any, now: datetime | Now) -> Any:
-    if expires is None or isinstance(expires, datetime):
-        return _moment(expires, "expires")
-    seconds = expires.total_seconds() if isinstance(expires, timedelta) else float(expires)
-    if not math.isfinite(seconds):
-        raise ValueError(f"expires={expires} is not a number of seconds")
-    return now + timedelta(seconds=seconds)
 
 
 def _changed(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -257,10 +240,3 @@ def _changed(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> di
     if kwargs is not None:
         changes["kwargs"] = storable(dict(kwargs), "keyword arguments")
     return changes
-
-
-def _uuid(value: str | uuid.UUID) -> uuid.UUID:
-    try:
-        return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
-    except ValueError as exc:
-        raise ValueError(f"task_id={value!r} is not a UUID. To name a job yourself, pass unique_key=.") from exc

@@ -19,7 +19,7 @@ from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Ignore
 from django.db import Error, connection
 
-from jobs import connections, dispatcher, ledger
+from jobs import canvas, connections, dispatcher, groups, ledger
 from jobs.events import events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
@@ -56,6 +56,7 @@ class Nudged:
         with heartbeat.holding(claimed):
             answer, verdict = _trace(claimed[0], self.tracer, request)
             _log(verdict, record(verdict))
+        groups.settle([verdict.job])
         dispatcher.refill(verdict.job.queue)
         return answer
 
@@ -78,6 +79,7 @@ def run_batch(self: Any, ids: list[str]) -> None:
             with ThreadPoolExecutor(concurrency, "jobs-batch") as pool:
                 for done in [pool.submit(_run_on_thread, job, request, recorder) for job in jobs]:
                     done.result()
+    groups.settle(jobs)
     dispatcher.refill(jobs[0].queue)
     events.flush()
 
@@ -135,7 +137,8 @@ def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tup
         answer = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)
     else:
         running = Running(job)
-        answer = _answer(tracer, str(job.pk), args, kwargs, request | {"retries": job.failures, "running": running})
+        said = canvas.request(job) | {"retries": job.failures, "running": running}
+        answer = _answer(tracer, str(job.pk), args, kwargs, request | said)
     return answer, judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
 
 

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
-from jobs import keys
+from jobs import canvas, keys
 from jobs.leases import LEASE, for_message
 from jobs.models import Attempt, Cancelled as Cancelled, Job as Job
 from jobs.transitions import CHUNK, FOR_MESSAGE, FOR_RUN, S as S, idle, lock, move, over
@@ -182,6 +182,7 @@ def _tell(moved: list[Job], attempt: Attempt) -> bool:
         attempt.worker = attempt.worker or job.worker  # a job that is scheduled again names no worker any more
         attempt.started_at = attempt.started_at or job.started_at
         attempt.save(force_insert=True)
+    canvas.call_errbacks(moved)
     return bool(moved)
 
 
@@ -226,7 +227,9 @@ def reject(tasks: Iterable[str], queues: Iterable[str], overdue: timedelta, *, n
     orphans = Job.objects.filter(~known, state=S.SCHEDULED, run_at__lt=at - overdue)
     reason = "no worker knows this task or serves its queue; deploy its code or name the queue, then retry"
     with transaction.atomic():
-        return move(lock(orphans, CHUNK), "reject", reason=reason, **over())
+        rejected = move(lock(orphans, CHUNK), "reject", reason=reason, **over())
+        canvas.call_errbacks(rejected)
+        return rejected
 
 
 # --- What people and applications ask for ---------------------------------------------------------------

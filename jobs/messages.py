@@ -15,11 +15,11 @@ from kombu.exceptions import OperationalError
 from jobs import ledger, registry
 from jobs.events import events
 from jobs.models import Job
+from jobs.options import CARRIED
 
 logger = logging.getLogger(__name__)
 
 NUDGE = "jobs_nudge"  # the header of a message that the dispatcher sent
-CARRIED = frozenset({"headers", "shadow", "time_limit", "soft_time_limit"})  # options kept on the row for the message
 
 
 def publish(jobs: list[Job]) -> int:
@@ -43,7 +43,9 @@ def publish(jobs: list[Job]) -> int:
 
 def _messages(jobs: list[Job]) -> Iterator[list[Job]]:
     """Group neighbours of one kind, up to its batch size. What failed before travels alone: it may be poison."""
-    for (name, alone), some in groupby(jobs, key=lambda job: (job.task, bool(job.failures or job.options))):
+    for (name, alone), some in groupby(
+        jobs, key=lambda job: (job.task, bool(job.failures or CARRIED & {*job.options}))
+    ):
         size = 1 if alone else registry.named(name).batch_size
         neighbours = list(some)
         yield from (neighbours[start : start + size] for start in range(0, len(neighbours), size))
@@ -58,7 +60,8 @@ def _send(jobs: list[Job], producer: Any) -> None:
             events.send("sent", job, "dispatcher", queue=job.queue, retries=job.failures)
         return
     (job,) = jobs
-    options = dict(job.options)
-    headers = options.pop("headers", {}) | {NUDGE: True, "task": job.task}
-    known = {"task_id": str(job.pk), "queue": job.queue, "headers": headers, "ignore_result": True, "retry": False}
+    options: dict[str, Any] = {"root_id": str(job.pk)}
+    options |= {name: value for name, value in job.options.items() if name in CARRIED | {"root_id", "parent_id"}}
+    options["headers"] = options.get("headers", {}) | {NUDGE: True, "task": job.task}
+    known: dict[str, Any] = {"task_id": str(job.pk), "queue": job.queue, "ignore_result": True, "retry": False}
     current_app.send_task(job.name, producer=producer, **known, **options)

@@ -1,4 +1,4 @@
-"""The tables of the ledger: Job, Attempt, UniqueKey, Clock, SchedulePolicy; and those of traffic.py.
+"""The tables of the ledger: Job, Attempt, Group, UniqueKey, Clock, SchedulePolicy; and those of traffic.py.
 
 Descriptions only. Whatever changes a job's state is a verb of `ledger.py`; nothing else writes `Job.state`.
 """
@@ -70,7 +70,7 @@ class Job(models.Model):
     args = models.JSONField(default=list)
     kwargs = models.JSONField(default=dict)
     version = models.PositiveSmallIntegerField(default=1, help_text="of the arguments, see Durable.upcast")
-    options = models.JSONField(default=dict, help_text="the rest of the Celery signature: headers, limits")
+    options = models.JSONField(default=dict, help_text="the rest of the Celery signature: callbacks, headers, limits")
     queue = models.CharField(max_length=100)
     priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
 
@@ -99,6 +99,9 @@ class Job(models.Model):
     tenant = models.CharField(max_length=100, blank=True, help_text="tenants take turns within a queue")
     concurrency_key = models.CharField(max_length=100, blank=True, help_text="how many of a key run at once: KeyLimit")
     correlation_id = models.CharField(max_length=100, blank=True)
+    # Of a group, chord header or batch. A step of a chain that leads to a member has the id and no index.
+    group_id = models.UUIDField(null=True, blank=True, editable=False)
+    group_index = models.PositiveIntegerField(null=True, blank=True, editable=False)
 
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     queued_at = models.DateTimeField(null=True, blank=True)
@@ -133,6 +136,8 @@ class Job(models.Model):
             models.Index(fields=["state", "-id"], name="job_state"),
             # pruner: what has been over for long; holds finished rows only
             models.Index(fields=["state", "finished_at"], name="job_over", condition=Q(finished_at__isnull=False)),
+            # groups: how far its jobs are, and their results in order
+            models.Index(fields=["group_id", "group_index"], name="job_group", condition=Q(group_id__isnull=False)),
         ]
         constraints = [
             # forbids a row that a worker is said to hold but that no rescuer would ever look at
@@ -180,6 +185,30 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.job_id}: {self.outcome}"
+
+
+class Group(models.Model):
+    """Jobs that something waits for: the header of a chord, or a named batch."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)  # Celery's group id
+    name = models.CharField(max_length=200, blank=True, help_text="of a batch, for people")
+    size = models.PositiveIntegerField(null=True, help_text="how many members; empty while they are being inserted")
+    body = models.JSONField(null=True, blank=True, help_text="a chord's: called with the results when all succeeded")
+    on_finished = models.JSONField(null=True, blank=True, help_text="a batch's: called when all are finished")
+    on_failed = models.JSONField(null=True, blank=True, help_text="a batch's: called at the first that did not succeed")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # rescuer: groups whose end nobody has noticed
+            models.Index(fields=["id"], name="group_open", condition=Q(finished_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name or 'group'} {self.pk}"
 
 
 class UniqueKey(models.Model):

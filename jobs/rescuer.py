@@ -13,7 +13,7 @@ from django.db import Error
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from jobs import ledger, registry, ticks
+from jobs import groups, ledger, registry, ticks
 from jobs.models import Job
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Rescued:
     stopped: int = 0  # their worker was lost after a cancel was asked for
     expired: int = 0  # too late to be useful
     rejected: int = 0  # no code for them
+    settled: int = 0  # groups whose end nobody had noticed
 
 
 def lost(now: ledger.Moment) -> QuerySet[Job]:
@@ -62,6 +63,7 @@ def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
         stopped=states.count(Job.State.CANCELLED),
         expired=len(ledger.expire(now=now)),
         rejected=len(ledger.reject(registry.names(), settings.JOBS_QUEUES, PATIENCE_WITH_UNKNOWN_TASKS, now=now)),
+        settled=groups.sweep(LIMIT),
     )
     if done != Rescued():
         logger.warning("rescued %s", " ".join(f"{name}={count}" for name, count in vars(done).items() if count))

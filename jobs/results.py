@@ -11,8 +11,9 @@ from celery import states
 from celery.result import AsyncResult
 from django_celery_results.backends.database import DatabaseBackend
 
-from jobs import ledger
-from jobs.models import Job
+from jobs import canvas, groups, ledger
+from jobs.messages import NUDGE
+from jobs.models import Group, Job
 
 State = Job.State
 STATES = {
@@ -35,6 +36,48 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc]  # it has no types
             return meta
         return self.meta_from_decoded(_meta(job))  # type: ignore[no-any-return]
 
+    def store_result(
+        self, task_id: str, result: Any, state: str, *args: Any, request: Any = None, **kwargs: Any
+    ) -> Any:
+        """A job's outcome is recorded in its row, by whoever holds it; not twice, and not here."""
+        if _is_job(request):
+            return result
+        return super().store_result(task_id, result, state, *args, request=request, **kwargs)
+
+    def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
+        """Between durable jobs the ledger waits, see `groups`; between others django-celery-results."""
+        group_id, header = header_result_args
+        durable = [isinstance(result, JobResult) for result in header]
+        if not any(durable):
+            super().apply_chord(header_result_args, body, **kwargs)
+        elif all(durable) and canvas.is_durable(body):
+            Group.objects.bulk_create([Group(pk=uuid.UUID(group_id), body=canvas.plain(body))], ignore_conflicts=True)
+        else:
+            raise TypeError("In a chord either the body and every job of the header are durable, or none of them.")
+
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        if pk := _uuid(group_id):
+            Group.objects.filter(pk=pk, size__isnull=True).update(size=chord_size)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
+        """Called in the worker for tasks that are no jobs. One may be a step on the way to a durable member."""
+        group = _uuid(request.group)
+        if not (group and Group.objects.filter(pk=group).exists()):
+            super().on_chord_part_return(request, state, result, **kwargs)
+        elif state in states.PROPAGATE_STATES and not _is_job(request):
+            groups.break_off(group, f"a step before it failed: {result}"[:500])
+
+    def mark_as_failure(
+        self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> None:
+        """The ledger calls a job's errbacks and ends its group. Only the steps after it, no jobs yet, are told."""
+        if not _is_job(request):
+            super().mark_as_failure(task_id, exc, traceback, request, **kwargs)
+            return
+        for step in request.chain or ():
+            if follower := step["options"].get("task_id"):
+                super().store_result(follower, exc, states.FAILURE, traceback=traceback)
+
     def as_uri(self, include_password: bool = True) -> str:
         return "ledger+django-db://"
 
@@ -49,7 +92,8 @@ class JobResult(AsyncResult):  # type: ignore[type-arg]  # generic for type chec
 
     @property
     def state(self) -> str:  # type: ignore[override]  # one word more than Celery has
-        return UNKNOWN if self.job is None else str(super().state)
+        state = str(super().state)
+        return UNKNOWN if state == states.PENDING and self.job is None else state
 
     status = state  # type: ignore[assignment]
 
@@ -62,11 +106,21 @@ class JobResult(AsyncResult):  # type: ignore[type-arg]  # generic for type chec
         raise TypeError("The ledger does not forget jobs on request; they are pruned by age.")
 
 
-def found(task_id: str) -> Job | None:
+def _is_job(request: Any) -> bool:
+    """Whether it is the request of a durable job's run: in the process that runs it, or in its parent."""
+    return not getattr(request, "is_eager", False) and any(getattr(request, mark, None) for mark in (NUDGE, "running"))
+
+
+def _uuid(text: Any) -> uuid.UUID | None:
     try:
-        return Job.objects.filter(pk=uuid.UUID(str(task_id))).first()
+        return uuid.UUID(str(text))
     except ValueError:  # Celery's ids may be any text
         return None
+
+
+def found(task_id: str) -> Job | None:
+    pk = _uuid(task_id)
+    return Job.objects.filter(pk=pk).first() if pk else None
 
 
 def _meta(job: Job) -> dict[str, Any]:

@@ -38,9 +38,11 @@ TRANSITIONS: dict[str, tuple[frozenset[Job.State], Job.State]] = {
 CHUNK = 500  # rows per statement: short locks on PostgreSQL, below the limit of variables of SQLite
 
 
+# What the next step needs of a row; the rest stays in the database.
 FEW = ("id", "state", "token", "worker", "started_at")
 FOR_MESSAGE = ("id", "state", "task", "queue", "options", "failures", "priority", "run_at")
-FOR_RUN = (*FEW, "task", "queue", "args", "kwargs", "version", "options", "failures", "checkpoint", "cancel_requested")
+ARGUMENTS = ("args", "kwargs", "version", "options")
+FOR_RUN = (*FEW, "task", "queue", *ARGUMENTS, "failures", "checkpoint", "cancel_requested", "group_id", "group_index")
 
 
 def over() -> dict[str, Any]:

@@ -105,3 +105,28 @@ def obedient(self: Durable) -> None:
 @shared_task(base=Durable, name="probe.hopeless", autoretry_for=(Exception,))
 def hopeless() -> None:
     raise Permanent("never")
+
+
+@shared_task(base=Durable, name="probe.add")
+def add(a: int, b: int) -> int:
+    RAN.append(("add", (a, b)))
+    return a + b
+
+
+@shared_task(base=Durable, name="probe.total")
+def total(values: list[int]) -> int:
+    RAN.append(("total", values))
+    return sum(values)
+
+
+@shared_task(base=Durable, name="probe.told")
+def told(failed: str, why: str = "") -> None:
+    """An errback."""
+    RAN.append(("told", failed))
+
+
+@shared_task(name="probe.plain", ignore_result=True)
+def plain(value: Any) -> Any:
+    """A Celery task that is no job."""
+    RAN.append(("plain", value))
+    return value

@@ -235,7 +235,8 @@ def test_a_job_gone_missing_at_the_broker_is_sent_again(worker: InProcessWorker)
         (lambda: probes.ok.apply_async(expires=datetime(2027, 1, 1)), ValueError, "names no time zone"),  # noqa: DTZ001
         (lambda: probes.ok.apply_async(queue="nobody"), ValueError, "Known: clock, default, messages"),
         (lambda: probes.ok.apply_async(task_id="welcome-7"), ValueError, "unique_key"),
-        (lambda: probes.ok.apply_async(link=probes.ok.si()), TypeError, "link"),
+        (lambda: probes.ok.apply_async(link_error=probes.typed.s()), TypeError, "failed job's id"),
+        (lambda: probes.ok.enqueue_many([(1,)], link=probes.ok.si()), TypeError, "belongs to one job"),
         (lambda: registry.named("probe.typo"), LookupError, "Known:"),
     ],
 )
@@ -319,7 +320,7 @@ def test_many_calls_become_rows_with_a_handful_of_statements(worker: InProcessWo
 def test_many_calls_are_all_or_nothing(worker: InProcessWorker) -> None:
     with pytest.raises(PayloadError):
         probes.ok.enqueue_many([(1,), (object(),)])
-    with pytest.raises(TypeError, match="names one job"):
+    with pytest.raises(TypeError, match="belongs to one job"):
         probes.ok.enqueue_many([(1,)], unique_key="x")
     assert not Job.objects.exists()
 
