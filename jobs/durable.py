@@ -93,8 +93,8 @@ class Durable(_Task):
 
         Takes Celery's options (see `jobs.options` for the few that mean nothing on a row), and of ours unique_key,
         tenant, concurrency_key and correlation_id. `cancelled_because` keeps a call that shall not run, with the
-        reason. Raises TypeError for arguments that do not fit the task and for options that mean nothing on a row, PayloadError for
-        arguments that JSON cannot hold, ValueError for naive times.
+        reason. Raises TypeError for arguments that do not fit the task and for options that mean nothing on a row,
+        PayloadError for arguments that JSON cannot hold, ValueError for naive times.
         """
         if self.app.conf.task_always_eager:
             return super().apply_async(tuple(args or ()), dict(kwargs or {}), str(task_id or new_id()), **options)
