@@ -163,12 +163,6 @@ def stop(job: Job, attempt: Attempt) -> bool:
         return _tell(_stop(_held(job)), attempt)
 
 
-def stop_terminated(pk: uuid.UUID, process: str) -> bool:
-    """The job's process (the end of its worker's name) was killed because a cancel was requested."""
-    with transaction.atomic():
-        return _tell(_stop(Job.objects.filter(pk=pk, worker__endswith=process)), Attempt())
-
-
 def _stop(rows: QuerySet[Job]) -> list[Job]:
     return move(rows.filter(cancel_requested=True), "stop", reason="cancelled while it ran", **over())
 

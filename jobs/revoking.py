@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from celery.platforms import signals
-from celery.signals import task_revoked
 from celery.utils.functional import maybe_list
 from celery.worker import control, state
 
@@ -46,15 +45,8 @@ def revoke(panel: Any, task_id: str | list[str], terminate: bool = False, signal
 
 
 def _terminate(ids: Iterable[str], pool: Any, signal: Any) -> None:
-    """Kill the processes of jobs that run here, each in a message of its own."""
+    """Kill the processes of jobs that run here, each in a message of its own; the rescuer finds the rows cancelled."""
     for pk in ids:
         request = state.requests.get(pk)
         if request is not None and request in state.active_requests:
             request.terminate(pool, signal=signals.signum(signal or "TERM"))
-
-
-@task_revoked.connect
-def end_terminated(request: Any, terminated: bool, **_: Any) -> None:
-    """The process is dead: no need to wait until the lease is over."""
-    if terminated and found(request.id):
-        ledger.stop_terminated(uuid.UUID(request.id), f":{request.worker_pid}")

@@ -142,7 +142,10 @@ def deliver(self: Durable, delivery_id: str) -> str:
     job, mine = self.running.job, Delivery.objects.filter(pk=delivery_id)
     if delivery.state == State.SENDING:
         # An earlier attempt wrote its intent and never came back: only a person or the provider knows.
-        return _end(mine.filter(state=State.SENDING), State.IN_DOUBT, detail="the worker was lost while sending")
+        lost = {"state": State.IN_DOUBT, "detail": "the worker was lost while sending"}
+        if not mine.filter(state=State.SENDING).update(**lost):
+            raise Busy("an earlier attempt, only slow, has just told its outcome")
+        return State.IN_DOUBT
     if delivery.state != State.PLANNED:
         return delivery.state
     if _unwanted(delivery.rule, delivery.anchor):

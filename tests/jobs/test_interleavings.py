@@ -1,0 +1,169 @@
+"""Two verbs on one row at the same time: whoever comes second waits, looks again, and tells the truth.
+
+READ COMMITTED evaluates an UPDATE's WHERE again after it waited for a lock. That makes each verb a compare-and-swap, in
+both orders, and is what these tests rest on.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from jobs import dispatcher, holding, ledger, transitions
+from jobs.models import Attempt, Job
+from tests.factories import HOUR, MINUTE, make_job
+from tests.races import elsewhere, needs_postgresql, race, until_it_waits
+
+pytestmark = [needs_postgresql, pytest.mark.django_db(transaction=True)]
+
+Act = Callable[[Job], Any]
+
+
+def claim(job: Job) -> str:
+    return "claimed" if ledger.claim(job.pk, "second:2") else "gone"
+
+
+def cancel(job: Job) -> str:
+    return ledger.cancel([job.pk], "olga said so")[job.pk]
+
+
+def succeed(job: Job) -> bool:
+    return ledger.succeed(job)
+
+
+def back_off(job: Job) -> bool:
+    return ledger.back_off(job, MINUTE, Attempt(outcome=Attempt.Outcome.ERRORED))
+
+
+def rescue(job: Job) -> bool:
+    return ledger.rescue(job) is not None
+
+
+def beat(job: Job) -> int:
+    return holding.beat([job.pk], job.worker)
+
+
+def reschedule(job: Job) -> bool:
+    return bool(ledger.reschedule({job.pk: (timezone.now() + HOUR, None)}))
+
+
+def release(job: Job) -> int:
+    return ledger.release(Job.objects.filter(pk=job.pk))
+
+
+def dispatch(job: Job) -> int:
+    return len(ledger.dispatch("default", ["probe.ok"], 10))
+
+
+def expire(job: Job) -> int:
+    return len(ledger.expire(now=timezone.now() + HOUR))
+
+
+def retry(job: Job) -> bool:
+    return bool(ledger.retry([job.pk]))
+
+
+@pytest.mark.parametrize(
+    ("state", "first", "second", "answers", "ends"),
+    [
+        ("queued", claim, claim, ("claimed", "gone"), "running"),
+        ("scheduled", dispatch, dispatch, (1, 0), "queued"),
+        ("queued", cancel, claim, ("cancelled", "gone"), "cancelled"),
+        ("queued", claim, cancel, ("claimed", "in flight"), "running"),
+        ("scheduled", cancel, dispatch, ("cancelled", 0), "cancelled"),
+        ("scheduled", dispatch, cancel, (1, "cancelled"), "cancelled"),
+        ("scheduled", cancel, cancel, ("cancelled", "finished"), "cancelled"),
+        ("running", cancel, succeed, ("in flight", True), "succeeded"),
+        ("running", succeed, cancel, (True, "finished"), "succeeded"),
+        ("running", cancel, back_off, ("in flight", True), "cancelled"),
+        ("running", back_off, cancel, (True, "cancelled"), "cancelled"),
+        ("running", rescue, succeed, (True, False), "scheduled"),
+        ("running", succeed, rescue, (True, False), "succeeded"),
+        ("running", rescue, rescue, (True, False), "scheduled"),
+        ("running", rescue, beat, (True, 0), "scheduled"),
+        ("running", beat, rescue, (1, False), "running"),
+        ("running", cancel, rescue, ("in flight", False), "running"),  # a locked row is left for the next pass
+        ("running", rescue, cancel, (True, "cancelled"), "cancelled"),
+        ("queued", reschedule, claim, (True, "gone"), "scheduled"),
+        ("queued", claim, reschedule, ("claimed", False), "running"),
+        ("queued", release, claim, (1, "gone"), "scheduled"),
+        ("queued", claim, release, ("claimed", 0), "running"),
+        ("queued", expire, claim, (1, "gone"), "expired"),
+        ("queued", claim, expire, ("claimed", 0), "running"),
+        ("cancelled", retry, retry, (True, False), "scheduled"),
+        ("cancelled", retry, cancel, (True, "finished"), "scheduled"),  # the cancel came before the retry
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or str(value),
+)
+def test_of_two_verbs_at_once_the_second_sees_what_the_first_did(
+    state: str, first: Act, second: Act, answers: tuple[Any, Any], ends: str
+) -> None:
+    job = make_job(state, lease="over", useful_until=timezone.now() + MINUTE)
+    assert race(lambda: first(job), lambda: second(job)) == answers
+    assert Job.objects.get(pk=job.pk).state == ends
+
+
+def test_two_dispatchers_share_the_work_without_waiting_for_each_other() -> None:
+    jobs = {make_job().pk for _ in range(4)}
+    with transaction.atomic():
+        first = ledger.dispatch("default", ["probe.ok"], 1)
+        with elsewhere(lambda: ledger.dispatch("default", ["probe.ok"], 10)) as (second, _):
+            others = second.result(5)  # while the first still holds its row
+    assert (len(first), len(others)) == (1, 3) and {job.pk for job in [*first, *others]} == jobs
+
+
+def test_nothing_slips_through_between_the_two_statements_of_a_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, move = make_job("running"), transitions.move
+    began = elsewhere(lambda: back_off(job))
+
+    def then(rows: Any, verb: str, **changes: Any) -> list[Job]:
+        moved = move(rows, verb, **changes)
+        if verb == "cancel":
+            until_it_waits(*began.__enter__())
+        return moved
+
+    monkeypatch.setattr(ledger, "move", then)
+    assert cancel(job) == "in flight"
+    began.__exit__(None, None, None)
+    assert Job.objects.get(pk=job.pk).state == "cancelled"
+
+
+def test_a_message_goes_out_when_its_row_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def as_a_worker_sees_it(jobs: list[Job], producer: Any) -> None:
+        (job,) = jobs
+        with elsewhere(lambda: Job.objects.get(pk=job.pk).state) as (state, _):
+            seen.append(state.result(5))
+
+    monkeypatch.setattr("jobs.messages._send", as_a_worker_sees_it)
+    make_job()
+    dispatcher.dispatch_due()
+    assert seen == ["queued"]
+
+
+def test_the_same_unique_key_twice_at_once_is_one_job() -> None:
+    def enqueue() -> Job:
+        return ledger.enqueue(Job(task="probe.ok", queue="default", run_at=timezone.now(), unique_key="welcome-7"))
+
+    first, second = race(enqueue, enqueue)
+    assert first.pk == second.pk == Job.objects.get().pk
+
+
+def test_many_cancelled_at_once_from_both_ends_do_not_deadlock() -> None:
+    ids = [make_job().pk for _ in range(50)]
+    first, second = race(lambda: ledger.cancel(ids, "one"), lambda: ledger.cancel(ids[::-1], "two"))
+    assert set(first.values()) == {"cancelled"} and set(second.values()) == {"finished"}
+
+
+def test_a_cancel_and_a_move_of_many_at_once_leave_nothing_between() -> None:
+    ids = [make_job().pk for _ in range(50)]
+    later = timezone.now() + timedelta(days=1)
+    moved, told = race(
+        lambda: ledger.reschedule(dict.fromkeys(ids[:30], (later, None))), lambda: ledger.cancel(ids[20:][::-1], "no")
+    )
+    assert len(moved) == 30 and set(told.values()) == {"cancelled"}
+    assert set(Job.objects.filter(run_at=later, state="scheduled").values_list("pk", flat=True)) == set(ids[:20])
