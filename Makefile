@@ -73,7 +73,7 @@ migrations-check: $(VENV)/.runtime ## Fail when a model change lacks its migrati
 test-postgres: $(VENV)/.dev ## Run the tests on PostgreSQL and Redis, if they answer here
 	@if $(BIN)/python -c 'import psycopg, sys; psycopg.connect(sys.argv[1].replace("postgres://", "postgresql://"), connect_timeout=3)' "$(POSTGRES_URL)" 2>/dev/null \
 	  && $(BIN)/python -c 'import redis, sys; redis.Redis.from_url(sys.argv[1], socket_connect_timeout=3).ping()' "$(REDIS_URL)" 2>/dev/null; then \
-		DATABASE_URL="$(POSTGRES_URL)" BROKER_URL="$(REDIS_URL)" $(BIN)/python -m pytest -m "not faults"; \
+		DATABASE_URL="$(POSTGRES_URL)" BROKER_URL="$(REDIS_URL)" $(BIN)/python -m pytest -m "not faults and not stack"; \
 	else \
 		echo "Skipped test-postgres: no answer from $(POSTGRES_URL) or $(REDIS_URL). Set POSTGRES_URL and REDIS_URL to try others."; \
 	fi

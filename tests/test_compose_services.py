@@ -26,7 +26,7 @@ from config import broker, ports
 from tests import compose
 from tests.compose import FILLED_IN, ROOT, Service
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.faults]  # half a minute; `make test` stays under three
 
 POSTGRES = "postgres://postgres@127.0.0.1:5432/postgres"
 READY_WITHIN = 60.0  # seconds; alone it takes 2 to 4

@@ -131,7 +131,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_reminder(worker, monkeypa
 
     monkeypatch.setattr(reminders, "_still_wanted", locked)
     worker.run_due()
-    assert Job.objects.get(pk=delivery.pk).state == "scheduled"  # is failed, and settle calls the delivery refused
+    assert Job.objects.get(pk=delivery.pk).state in ("scheduled", "queued")  # the jitter may be nothing
 
 
 def test_what_the_server_took_is_sent_although_the_database_hiccups(worker, monkeypatch) -> None:
