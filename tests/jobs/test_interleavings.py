@@ -17,7 +17,7 @@ from jobs.models import Attempt, Job
 from tests.factories import HOUR, MINUTE, make_job
 from tests.races import elsewhere, needs_postgresql, race, until_it_waits
 
-pytestmark = [needs_postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = [needs_postgresql, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 Act = Callable[[Job], Any]
 
