@@ -144,7 +144,7 @@ class PaymentAdmin(ByVerb, admin.ModelAdmin[Payment]):
 
 @admin.register(ReminderRule)
 class ReminderRuleAdmin(Undeletable, admin.ModelAdmin[ReminderRule]):
-    list_display = ("name", "anchor", "offset", "at_time", "channel", "message", "active")
+    list_display = ("name", "anchor", "offset", "at_time", "channels", "message", "active")
     list_filter = ("anchor", "active")
 
     def save_model(self, request: HttpRequest, obj: ReminderRule, form: Any, change: bool) -> None:

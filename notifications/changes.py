@@ -46,7 +46,9 @@ class Changes:
         self._withdraw: dict[str, list[Delivery]] = defaultdict(list)
 
     def add(self, rule: ReminderRule, anchor: Anchor, window: Window, skip: str) -> None:
-        delivery = Delivery(rule=rule, customer_id=anchor.customer_id, channel=rule.channel, revision=anchor.revision)
+        delivery = Delivery(
+            rule=rule, customer_id=anchor.customer_id, channel=rule.channels[0], revision=anchor.revision
+        )
         delivery.booking, delivery.payment = (anchor, None) if isinstance(anchor, Booking) else (None, anchor)
         delivery.send_at, delivery.useful_until = window.send_at, window.useful_until
         if skip:

@@ -172,7 +172,8 @@ def test_a_payment_made_and_paid_in_the_admin(olga: Client) -> None:
 
 def test_a_changed_rule_replans_as_a_job(olga: Client) -> None:
     rule = ReminderRule.objects.get(name__startswith="1 hour")
-    fields = {"name": rule.name, "anchor": rule.anchor, "offset": "-02:00:00", "channel": "email", "at_time": ""}
+    fields = {"name": rule.name, "anchor": rule.anchor, "offset": "-02:00:00", "at_time": ""}
+    fields |= {"channels": '["email"]', "tolerance": "0", "quiet": "later", "repeat_times": "0", "level": "0"}
     url = reverse("admin:notifications_reminderrule_change", args=[rule.pk])
     olga.post(url, fields | {"message": rule.message, "active": "on", "useful_for": ""})
     rule.refresh_from_db()

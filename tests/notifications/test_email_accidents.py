@@ -12,7 +12,7 @@ from django.db import OperationalError
 from django_celery_results.models import TaskResult
 
 from jobs.models import Attempt, Job
-from notifications import reminders
+from notifications import fence
 from notifications.models import Delivery
 from tests.factories import alice, bob, make_booking
 from tests.notifications.test_reminders import due_now, first
@@ -129,14 +129,14 @@ def test_a_database_that_is_away_for_a_moment_loses_no_reminder(worker, monkeypa
     def locked(delivery: Delivery) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(reminders, "_still_wanted", locked)
+    monkeypatch.setattr(fence, "_still_wanted", locked)
     worker.run_due()
     assert Job.objects.get(pk=delivery.pk).state in ("scheduled", "queued")  # the jitter may be nothing
 
 
 def test_what_the_server_took_is_sent_although_the_database_hiccups(worker, monkeypatch) -> None:
     delivery = due_now(first(make_booking(alice())))
-    real, calls = reminders._end, []
+    real, calls = fence._end, []
 
     def end(*args: Any, **kwargs: Any) -> str:
         calls.append(args)
@@ -144,7 +144,7 @@ def test_what_the_server_took_is_sent_although_the_database_hiccups(worker, monk
             raise OperationalError("database is locked")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(reminders, "_end", end)
+    monkeypatch.setattr(fence, "_end", end)
     worker.run_due()
     delivery.refresh_from_db()
     assert delivery.state == "sent"

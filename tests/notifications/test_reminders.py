@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from jobs import ledger
 from jobs.models import Job
-from notifications import bookings, payments, reconciler, reminders, rendering
+from notifications import bookings, fence, payments, reconciler, reminders, rendering
 from notifications.changes import Plan
 from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Refused, Unknown
@@ -238,7 +238,7 @@ def test_a_worker_that_lost_its_job_does_not_send(worker: InProcessWorker, monke
 
 def test_a_worker_that_was_stopped_between_intent_and_request_does_not_send(worker, monkeypatch) -> None:
     delivery = due_now(first(make_booking(alice())))
-    monkeypatch.setattr(reminders, "QUARANTINE", timedelta(seconds=-1))
+    monkeypatch.setattr(fence, "QUARANTINE", timedelta(seconds=-1))
     worker.run_due()
     delivery.refresh_from_db()
     assert (delivery.state, mail.outbox) == ("planned", [])

@@ -1,45 +1,17 @@
 """From a booking to the mailbox, told as the people in it would tell it."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import pytest
-import time_machine
 from django.core import mail
-from django.db.models import DateTimeField, Value
 
-from jobs import ledger
 from jobs.models import Job
-from notifications import bookings, payments, reminders
+from notifications import bookings, payments
 from notifications.models import Delivery
-from tests.conftest import InProcessWorker
 from tests.factories import HOUR, MINUTE, alice, bob, make_booking, make_payment
+from tests.stories.conftest import Day
 
 pytestmark = pytest.mark.django_db
-
-
-class Day:
-    """Time that the test moves, for Python and for the database's clock alike."""
-
-    def __init__(self, traveller: time_machine.Traveller, worker: InProcessWorker) -> None:
-        self.traveller, self.worker = traveller, worker
-
-    def goes_on_until(self, moment: datetime, step: timedelta = 5 * MINUTE) -> None:
-        """Let time pass in steps, with the clock ticking and the worker working."""
-        now = datetime.now(UTC)
-        while now < moment:
-            now = min(now + step, moment)
-            self.traveller.move_to(now, tick=False)
-            self.worker.run_due(now)
-
-
-@pytest.fixture
-def day(worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Day]:
-    # The database's own clock cannot be moved; where guards ask for it they get Python's, which can.
-    for module in (ledger, reminders):
-        monkeypatch.setattr(module, "Now", lambda: Value(datetime.now(UTC), output_field=DateTimeField()))
-    with time_machine.travel(datetime(2027, 3, 24, 8, tzinfo=UTC), tick=False) as traveller:
-        yield Day(traveller, worker)
 
 
 def arrived() -> list[str]:
