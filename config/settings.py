@@ -206,6 +206,7 @@ CELERY_IMPORTS = [
     "jobs.executor",
     "jobs.revoking",
     "jobs.task_runner",
+    "notifications.doubts",
     "notifications.reminders",
     "notifications.reconciler",
 ]
@@ -234,6 +235,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"queue": JOBS_CLOCK_QUEUE, "expire_seconds": 60},
     },
+    "notifications: ask what became of doubts": {
+        "task": "notifications.look_up",
+        "schedule": 300.0,
+        "options": {"queue": "messages", "expire_seconds": 300},
+    },
     "notifications: plan what is missing": {
         "task": "notifications.reconcile",
         "schedule": 3600.0,
@@ -258,6 +264,10 @@ EMAIL_USE_TLS = _email.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _email.get("EMAIL_USE_SSL", False)
 EMAIL_FILE_PATH = _email.get("EMAIL_FILE_PATH")
 EMAIL_TIMEOUT = 10
+# What to do when nobody knows whether a provider took a message: see notifications/guarantees.py.
+CHANNEL_POLICIES = env.dict("CHANNEL_POLICIES", default={})  # email=resend,webhook=hold
+KEYS_LAST_HOURS = env.dict("KEYS_LAST_HOURS", default={})  # email=24: how long a provider knows repetitions
+OPT_IN_CHANNELS = env.list("OPT_IN_CHANNELS", default=[])  # used only with the customer's consent: sms
 DEFAULT_FROM_EMAIL = env.str("FROM_EMAIL", default="Punctual <reminders@localhost>")
 
 # --- Logs ----------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Deliveries: one message to one recipient, and what became of it."""
 
+from collections.abc import Sequence
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -33,6 +35,7 @@ class Delivery(models.Model):
         NO_ADDRESS = "no_address", "the customer has no address for this channel"
         OPTED_OUT = "opted_out", "the customer does not want messages by this channel"
         SUPPRESSED = "suppressed", "the address bounced, complained or said STOP"
+        OTHER_CHANNEL = "other_channel", "it goes by another channel now"
         QUIET_HOURS = "quiet_hours", "it would have come in quiet hours"
         SUPERSEDED = "superseded", "a more relevant message went out instead"
         IN_DIGEST = "in_digest", "its content went out in another message of that day"
@@ -104,8 +107,16 @@ class Delivery(models.Model):
             ),
         ]
 
+    # The other deliveries whose content this one's message has, while it is being sent: see digests.py.
+    companions: Sequence["Delivery"] = ()
+
     def __str__(self) -> str:
         return f"{self.rule} by {self.channel}: {self.state}"
+
+    @property
+    def fate(self) -> str:
+        """The state of the message that carries it: its own, or that of the digest that took it along."""
+        return self.digest.state if self.digest and self.reason == self.Reason.IN_DIGEST else self.state
 
     @property
     def anchor(self) -> Booking | Payment:
