@@ -65,9 +65,7 @@ class Intent:
         mine = self.rows.filter(state=State.SENDING)  # one who gave it up for dead has counted it already
         told, otherwise = ~Q(outcome=""), State.PLANNED if again else State.IN_DOUBT
         changes = {
-            "state": Case(
-                When(told, then=Value(State.SENT)), default=Value(State.PLANNED if again else State.IN_DOUBT)
-            ),
+            "state": Case(When(told, then=Value(State.SENT)), default=Value(otherwise)),
             "doubts": Case(When(told, then=F("doubts")), default=F("doubts") + 1, output_field=COUNT),
             "sent_at": Case(When(told, then=F("intent_at")), default=F("sent_at")),
             "detail": why,
