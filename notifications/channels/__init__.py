@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from notifications.channels import breaker, email
+from notifications.channels import breaker, email, inbox, sms, webhook
 from notifications.channels.base import Find, Message, Receipt, Send
 
 
@@ -38,5 +38,10 @@ class Channel:
 
 CHANNELS: dict[str, Channel] = {
     channel.name: channel
-    for channel in (Channel("email", email.send, "hold", email.provider),)
+    for channel in (
+        Channel("email", email.send, "hold", email.provider),
+        Channel("sms", sms.send, "hold", sms.provider),
+        Channel("inbox", inbox.send, "keyed", lambda message: "", inbox.find),
+        Channel("webhook", webhook.send, "keyed", webhook.provider),
+    )
 }

@@ -28,7 +28,7 @@ class Message:
     html: str = field(default="", repr=False)
     attachments: tuple[Attachment, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # of a mail: List-Unsubscribe
-    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)  # JSON: the data of a webhook, an inbox' level
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)  # JSON: a webhook's data, an inbox' level
     secret: str = field(default="", repr=False)  # signs a webhook
 
 

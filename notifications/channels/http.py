@@ -1,13 +1,12 @@
 """HTTP requests that end in time and tell whether anything was sent. For webhooks and the providers of SMS.
 
 `NotReached` means that not one byte of the request left; `NoAnswer` that some did and no whole answer came. The total
-limit holds against servers that hang, drip or never stop: a watchdog shuts the socket. No redirects, no proxies of the
+limit holds against servers that hang, drip or never stop (`deadline`). No redirects, no proxies of the
 environment, no retries; connections are kept and used again while they are fresh.
 """
 
 import http.client
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -19,6 +18,8 @@ from typing import Any
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from notifications.channels.deadline import Deadline, limit
 
 FRESH = 4.0  # seconds; a server that closes an idle connection while we write makes a doubt of a message
 LONGEST_WAIT = timedelta(days=1)
@@ -55,14 +56,11 @@ class NoAnswer(Exception):
 
 
 class _Call:
-    """One request: its deadline, how far it came, and the socket that the watchdog shuts."""
+    """One request: its deadline, whom it may reach, and how far it came."""
 
-    def __init__(self, limits: Limits, allowed: Callable[[str], bool]) -> None:
-        self.limits, self.allowed = limits, allowed
-        self.deadline = time.monotonic() + limits.total
-        self.handed_over = self.expired = False
-        self._lock = threading.Lock()
-        self._watched: socket.socket | None = None
+    def __init__(self, limits: Limits, allowed: Callable[[str], bool], deadline: Deadline) -> None:
+        self.limits, self.allowed, self.deadline = limits, allowed, deadline
+        self.handed_over = False
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Resolve once and connect to just what was judged, so that a second answer of the resolver changes nothing."""
@@ -71,42 +69,20 @@ class _Call:
             raise Forbidden("the name stands for an address that is not public")
         failed: OSError = TimeoutError()
         for family, kind, protocol, _, target in found:
-            left = self.deadline - time.monotonic()
-            if left <= 0:
+            if self.deadline.left <= 0:
                 break
             sock = socket.socket(family, kind, protocol)
             try:
-                sock.settimeout(min(self.limits.connect, left))
+                sock.settimeout(min(self.limits.connect, self.deadline.left))
                 sock.connect(target)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as exc:
                 sock.close()
                 failed = exc
                 continue
-            self.watch(sock)
+            self.deadline.watch(sock)
             return sock
         raise failed
-
-    def watch(self, sock: socket.socket) -> None:
-        """A duplicate: TLS takes the original socket over, and shutting either one ends both."""
-        with self._lock:
-            if self._watched is None:
-                self._watched = sock.dup()
-
-    def expire(self) -> None:
-        with self._lock:
-            self.expired = True
-            if self._watched is not None:
-                try:
-                    self._watched.shutdown(socket.SHUT_RDWR)
-                except OSError:  # closed by the other side
-                    return
-
-    def end(self) -> None:
-        with self._lock:
-            if self._watched is not None:
-                self._watched.close()
-            self._watched = None
 
 
 _call: ContextVar[_Call] = ContextVar("call")
@@ -125,7 +101,7 @@ class _Told:
         if self.sock is None:
             self.connect()
         call = _call.get()
-        call.watch(self.sock)
+        call.deadline.watch(self.sock)
         call.handed_over = True
         self._used_at = time.monotonic()
         super().send(data)  # type: ignore[misc]
@@ -163,22 +139,18 @@ class Client:
     ) -> Answer:
         """Raises NotReached (Forbidden) or NoAnswer."""
         limits = limits or Limits()
-        call = _Call(limits, self._allowed)
-        mark = _call.set(call)
-        watchdog = threading.Timer(limits.total, call.expire)
-        watchdog.daemon = True
-        watchdog.start()
-        try:
-            return self._ask(method, url, headers, body, limits)
-        except Forbidden:
-            raise
-        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as exc:
-            why = "time over" if call.expired else type(exc).__name__
-            raise (NoAnswer if call.handed_over else NotReached)(why) from None
-        finally:
-            watchdog.cancel()
-            call.end()
-            _call.reset(mark)
+        with limit(limits.total) as deadline:
+            call = _Call(limits, self._allowed, deadline)
+            mark = _call.set(call)
+            try:
+                return self._ask(method, url, headers, body, limits)
+            except Forbidden:
+                raise
+            except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as exc:
+                why = "time over" if deadline.over else type(exc).__name__
+                raise (NoAnswer if call.handed_over else NotReached)(why) from None
+            finally:
+                _call.reset(mark)
 
     def forget(self) -> None:
         """Close what is kept open."""
@@ -191,7 +163,9 @@ class Client:
             method,
             url,
             body=body,
-            headers={"accept-encoding": "identity", "user-agent": "Punctual", **headers},
+            headers={"user-agent": "Punctual"}
+            | {name.lower(): value for name, value in headers.items()}
+            | {"accept-encoding": "identity"},
             timeout=urllib3.Timeout(connect=limits.connect, read=limits.read),
             retries=False,
             redirect=False,
