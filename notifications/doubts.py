@@ -18,7 +18,6 @@ from django.db.models.functions import Coalesce, Now
 from jobs import ledger
 from notifications import digests, guarantees, outcomes, reminders
 from notifications.channels import CHANNELS
-from notifications.channels.base import Receipt
 from notifications.models import Delivery
 
 State = Delivery.State
@@ -85,15 +84,18 @@ def _resend(pk: UUID, told: dict[str, str]) -> bool:
 @shared_task(name="notifications.look_up", ignore_result=True)
 def look_up() -> int:
     """Ask the providers that know messages by their key. Returns how many doubts that resolved."""
-    channels = [name for name, channel in CHANNELS.items() if getattr(channel, "find", None)]
+    channels = [name for name, channel in CHANNELS.items() if channel.find]
     over = Now() - (guarantees.QUARANTINE + guarantees.REQUEST + timedelta(minutes=1))  # and the provider has settled
     rows = Delivery.objects.filter(state=State.IN_DOUBT, channel__in=channels, intent_at__lt=over)
     return sum(_look_up(delivery) for delivery in rows.order_by("pk")[:AT_ONCE])
 
 
 def _look_up(delivery: Delivery) -> bool:
+    find = CHANNELS[delivery.channel].find
+    if find is None:
+        return False
     try:
-        receipt: Receipt | None = CHANNELS[delivery.channel].find(str(delivery.pk))  # type: ignore[attr-defined]
+        receipt = find(str(delivery.pk))
     except Exception as exc:  # whatever it is, it is no answer
         logger.warning("delivery=%s look-up failed: %s", delivery.pk, type(exc).__name__)
         return False

@@ -21,7 +21,6 @@ QUARANTINE = timedelta(seconds=10)  # a request begins within this time of its i
 REQUEST = timedelta(seconds=75)  # and is over after this: the time limit of `deliver`
 REPEATS = 3  # a provider that takes everything and never answers must not fill somebody's mailbox
 POLICIES = ("hold", "resend", "keyed")
-KEYED = ("webhook", "inbox")  # whose receivers know a repetition by its key
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Guarantee:
 
 def of(channel: str) -> Guarantee:
     """By the settings, or by what the channel says of itself. Raises ImproperlyConfigured for what it cannot keep."""
-    default = getattr(CHANNELS.get(channel), "default_policy", "keyed" if channel in KEYED else "hold")
+    default = CHANNELS[channel].default_policy
     policy = settings.CHANNEL_POLICIES.get(channel) or default
     if policy not in POLICIES or (policy == "keyed" and default != "keyed" and channel not in settings.KEYS_LAST_HOURS):
         raise ImproperlyConfigured(

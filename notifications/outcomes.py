@@ -60,10 +60,11 @@ class Intent:
     def unknown(self, why: str, *, again: bool) -> str:
         """Nobody knows whether it was taken: counted, whatever comes after it. Returns the delivery's state.
 
-        A callback may have been faster than the answer: what the provider tells the outcome of, it has taken.
+        A callback may have been faster than the answer: what the provider delivered or bounced, it has taken.
         """
         mine = self.rows.filter(state=State.SENDING)  # one who gave it up for dead has counted it already
-        told, otherwise = ~Q(outcome=""), State.PLANNED if again else State.IN_DOUBT
+        had = [Delivery.Outcome.DELIVERED, Delivery.Outcome.BOUNCED, Delivery.Outcome.COMPLAINED]
+        told, otherwise = Q(outcome__in=had), State.PLANNED if again else State.IN_DOUBT
         changes = {
             "state": Case(When(told, then=Value(State.SENT)), default=Value(otherwise)),
             "doubts": Case(When(told, then=F("doubts")), default=F("doubts") + 1, output_field=COUNT),
@@ -152,8 +153,7 @@ def _without_mine() -> Case:
 
 
 def _cost(receipt: Receipt) -> dict[str, Any]:
-    segments, cost = getattr(receipt, "segments", None), getattr(receipt, "cost", None)
-    return {"segments": segments, "cost": cost, "cost_currency": getattr(receipt, "currency", "")}
+    return {"segments": receipt.segments, "cost": receipt.cost, "cost_currency": receipt.currency}
 
 
 def _insist(write: Callable[[], object], state: Delivery.State) -> str:

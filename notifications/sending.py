@@ -81,15 +81,13 @@ def _recovered(seen: Look, job_for: JobFor) -> Look:
 
 def _attempt(task: Durable, seen: Look, job_for: JobFor) -> str:
     delivery, job = seen.delivery, task.running.job
-    channel = CHANNELS[delivery.channel]
     for _ in range(REWRITTEN):
         delivery.companions = digests.gathered(delivery, seen.now)
         message = _rendered(delivery, job_for)
-        if ready := getattr(channel, "ready", None):
-            try:
-                ready(message)
-            except Busy as exc:
-                return _left_alone(delivery, exc, job_for)
+        try:
+            CHANNELS[delivery.channel].ready(message)
+        except Busy as exc:
+            return _left_alone(delivery, exc, job_for)
         try:
             if not fence.intend(delivery, message.to, job):
                 return _explained(delivery, fence.why_not(delivery.pk, job), job_for)
@@ -124,7 +122,7 @@ def _handed_over(task: Durable, intent: Intent, message: Message) -> str:
     except Busy as exc:
         return _busy(intent, exc, failures=task.running.job.failures)
     except Refused as exc:
-        intent.refused(str(exc), getattr(exc, "suppress", ""))
+        intent.refused(str(exc), exc.suppress)
         raise
     except Exception as exc:
         # Unknown, or something nobody thought of: the provider may have the message.

@@ -1,7 +1,7 @@
 """Providers that a test tells what to answer, one channel each."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,7 +18,8 @@ class Provider:
         self.taken: list[tuple[str, str]] = []  # (key, text)
         self.asked: dict[str, int] = defaultdict(int)
         self.default_policy = "hold"
-        self.known: dict[str, Receipt] = {}
+        self.find: Callable[[str], Receipt | None] | None = None
+        self.ready: Callable[[Message], None] = lambda message: None
 
     def __call__(self, message: Message, *, idempotency_key: str) -> Receipt:
         self.asked[idempotency_key] += 1

@@ -76,8 +76,7 @@ def test_a_channel_that_does_not_reach_them_either_is_passed_by(worker, delivery
 
 
 def test_an_address_that_must_not_be_used_again_is_suppressed(worker: InProcessWorker, delivery, providers) -> None:
-    refused = Refused("550 no such mailbox")
-    refused.suppress = "bounce"  # type: ignore[attr-defined]
+    refused = Refused("550 no such mailbox", suppress="bounce")
     providers["email"].answers = [refused]
     worker.run_due()
     assert Suppression.objects.get().address == "alice@example.com"
@@ -128,7 +127,7 @@ def test_a_provider_that_is_left_alone_is_gone_round(worker, delivery, providers
     def ready(message: object) -> None:
         raise Busy("left alone", retry_after=MINUTE)
 
-    providers["email"].ready = ready  # type: ignore[attr-defined]
+    providers["email"].ready = ready
     worker.run_due()
     worker.run_due()
     assert reload(delivery) == [("skipped", "other_channel")]
@@ -141,7 +140,7 @@ def test_without_another_channel_it_is_waited_for(worker, delivery, providers) -
         raise Busy("left alone", retry_after=MINUTE)
 
     ReminderRule.objects.update(channels=["email"])
-    providers["email"].ready = ready  # type: ignore[attr-defined]
+    providers["email"].ready = ready
     worker.run_due()
     assert reload(delivery) == [("planned", "")]
     assert Job.objects.get(pk=delivery.pk).state == "scheduled"

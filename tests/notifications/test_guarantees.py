@@ -237,7 +237,7 @@ def test_a_provider_that_can_be_asked_settles_its_doubts(worker, doubt: Delivery
         asked.append(key)
         return Receipt("known-7") if had else None
 
-    providers["email"].find = find  # type: ignore[attr-defined]
+    providers["email"].find = find
     assert doubts.look_up() == 1
     doubt.refresh_from_db()
     assert asked == [str(doubt.pk)]
@@ -255,6 +255,6 @@ def test_a_look_up_without_an_answer_changes_nothing(doubt: Delivery, providers)
     def find(key: str) -> Receipt | None:
         raise TimeoutError
 
-    providers["email"].find = find  # type: ignore[attr-defined]
+    providers["email"].find = find
     assert doubts.look_up() == 0
     assert reload(doubt) == [("in_doubt", "")]
