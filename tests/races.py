@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ class HeldProvider:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.called, self.answer = threading.Event(), threading.Event()
         self.sent: list[str] = []
-        monkeypatch.setitem(CHANNELS, "email", self.send)
+        monkeypatch.setitem(CHANNELS, "email", replace(CHANNELS["email"], send=self.send))
 
     def send(self, message: Any, *, idempotency_key: str) -> Receipt:
         self.called.set()

@@ -7,7 +7,7 @@ import pytest
 
 from notifications.channels import CHANNELS
 from notifications.channels.base import Message, Receipt
-from notifications.models import Delivery
+from notifications.models import Booking, Delivery, Payment
 
 
 class Provider:
@@ -52,3 +52,18 @@ def reload(*deliveries: Delivery) -> list[tuple[str, str]]:
     for delivery in deliveries:
         delivery.refresh_from_db()
     return [(delivery.state, delivery.reason) for delivery in deliveries]
+
+
+def put(channel: str, provider: Provider) -> None:
+    """In the place of the one of `providers`, which restores all of them."""
+    CHANNELS[channel] = provider  # type: ignore[assignment]
+
+
+def booking_of(delivery: Delivery) -> Booking:
+    assert delivery.booking is not None
+    return delivery.booking
+
+
+def payment_of(delivery: Delivery) -> Payment:
+    assert delivery.payment is not None
+    return delivery.payment

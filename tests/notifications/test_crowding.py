@@ -1,6 +1,7 @@
 """Several messages at once: superseded ones, a cap per day, and digests."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -8,11 +9,11 @@ from django.utils import timezone
 
 from jobs import dispatcher
 from jobs.models import Job
-from notifications import crowding, digests, doubts, payments, rendering
+from notifications import crowding, digests, payments, rendering
 from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Booking, Consent, Delivery, Payment, ReminderRule
 from tests.factories import DAY, HOUR, MINUTE, alice, bob, make_booking, make_payment
-from tests.notifications.providers import Provider, Providers, providers as providers, reload
+from tests.notifications.providers import Provider, Providers, payment_of, providers as providers, put, reload
 from tests.notifications.test_reminders import due_now
 from tests.races import HeldProvider, HeldRendering, elsewhere, needs_postgresql, race, until_it_waits
 
@@ -147,7 +148,7 @@ def test_two_workers_at_once_do_not_exceed_the_cap(dunning, monkeypatch, worker)
     """Both have rendered; the first holds the customer while the second counts."""
     rows, held = due_payments(alice(), 2), HeldProvider(monkeypatch)
     held.answer.set()
-    meanwhile = []
+    meanwhile: list[Any] = []
 
     count = crowding.day_is_full
 
@@ -264,10 +265,10 @@ def test_a_payment_paid_while_its_digest_is_being_sent_is_told_so(worker, digest
     class Meanwhile(Provider):
         def __call__(self, message, *, idempotency_key):
             part = Delivery.objects.get(digest=idempotency_key)
-            receipts.append((part, payments.mark_paid(part.payment)))
+            receipts.append((part, payments.mark_paid(payment_of(part))))
             return super().__call__(message, idempotency_key=idempotency_key)
 
-    doubts.CHANNELS["email"] = Meanwhile()
+    put("email", Meanwhile())
     due_payments(alice(), 2)
     worker.run_due()
     ((part, receipt),) = receipts
@@ -275,20 +276,21 @@ def test_a_payment_paid_while_its_digest_is_being_sent_is_told_so(worker, digest
 
 
 def test_a_payment_paid_while_the_digest_is_written_is_left_out(worker, digest, providers, monkeypatch) -> None:
-    rows, render, paid = due_payments(alice(), 3), rendering.render, []
+    rows, render = due_payments(alice(), 3), rendering.render
+    paid: list[Delivery] = []
 
     def meanwhile(delivery: Delivery):
         message = render(delivery)
         if not paid:
             paid.append(delivery.companions[0])
-            assert payments.mark_paid(paid[0].payment).cancelled == [paid[0]]
+            assert payments.mark_paid(payment_of(paid[0])).cancelled == [paid[0]]
         return message
 
     monkeypatch.setattr(rendering, "render", meanwhile)
     worker.run_due()
     assert sorted(reload(*rows)) == [("sent", ""), ("skipped", "in_digest"), ("skipped", "paid")]
     ((_, text),) = providers["email"].taken
-    assert paid[0].payment.subject not in text
+    assert payment_of(paid[0]).subject not in text
 
 
 @needs_postgresql
@@ -298,7 +300,7 @@ def test_a_payment_being_paid_and_a_digest_at_once(worker, digest, providers, mo
     rows = due_payments(alice(), 2)
     held = HeldRendering(monkeypatch)
     held.go_on.set()
-    receipt, _ = race(lambda: payments.mark_paid(rows[1].payment), worker.run_due)
+    receipt, _ = race(lambda: payments.mark_paid(payment_of(rows[1])), worker.run_due)
     assert receipt.cancelled == [rows[1]]
     assert reload(*rows) == [("sent", ""), ("skipped", "paid")]
     ((_, text),) = providers["email"].taken

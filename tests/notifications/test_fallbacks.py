@@ -11,7 +11,7 @@ from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Consent, Delivery, ReminderRule, Suppression
 from tests.conftest import InProcessWorker
 from tests.factories import HOUR, MINUTE, alice, make_booking
-from tests.notifications.providers import Providers, providers as providers, reload
+from tests.notifications.providers import Provider, Providers, booking_of, providers as providers, put, reload
 from tests.notifications.test_reminders import due_now, first
 from tests.races import needs_postgresql, race
 
@@ -147,25 +147,24 @@ def test_without_another_channel_it_is_waited_for(worker, delivery, providers) -
 
 
 def test_a_refusal_after_the_booking_was_cancelled_is_the_end(worker, delivery, providers) -> None:
-    class Meanwhile(type(providers["email"])):  # type: ignore[misc]
+    class Meanwhile(Provider):
         def __call__(self, message, *, idempotency_key):
-            assert bookings.cancel(delivery.booking).in_flight == [delivery]
+            assert bookings.cancel(booking_of(delivery)).in_flight == [delivery]
             raise Refused("550")
 
-    outcomes_of_email = Meanwhile()
-    doubts.CHANNELS["email"] = outcomes_of_email
+    put("email", Meanwhile())
     worker.run_due()
     assert reload(delivery) == [("refused", "")]
     assert following(delivery) == []
 
 
 def test_too_late_for_another_channel(worker, delivery, providers) -> None:
-    class Slowly(type(providers["email"])):  # type: ignore[misc]
+    class Slowly(Provider):
         def __call__(self, message, *, idempotency_key):
             Delivery.objects.filter(pk=delivery.pk).update(useful_until=delivery.send_at)
             raise Refused("550")
 
-    doubts.CHANNELS["email"] = Slowly()
+    put("email", Slowly())
     Delivery.objects.filter(pk=delivery.pk).update(useful_until=delivery.send_at + timedelta(seconds=30))
     worker.run_due()
     following_one = Delivery.objects.filter(fallback_of=delivery).first()
@@ -175,7 +174,7 @@ def test_too_late_for_another_channel(worker, delivery, providers) -> None:
 def test_a_cancel_withdraws_the_fallback_too(worker, delivery, providers) -> None:
     providers["email"].answers = [Refused("550")]
     worker.run_due()
-    bookings.cancel(delivery.booking)
+    bookings.cancel(booking_of(delivery))
     worker.run_due()
     assert following(delivery) == [("sms", "skipped")]
     assert providers["sms"].asked == {}
@@ -190,7 +189,7 @@ def test_a_cancel_and_a_refusal_at_once_leave_no_fallback(worker, delivery, prov
 
     def cancel() -> None:
         with transaction.atomic():
-            bookings.cancel(delivery.booking)
+            bookings.cancel(booking_of(delivery))
 
     race(cancel, lambda: intent.refused("550"))
     assert reload(delivery) == [("refused", "")]

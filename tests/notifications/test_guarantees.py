@@ -12,7 +12,7 @@ from notifications.channels.base import Busy, Receipt, Refused, Unknown
 from notifications.models import Delivery
 from tests.conftest import InProcessWorker
 from tests.factories import HOUR, MINUTE, alice, make_booking
-from tests.notifications.providers import Provider, Providers, providers as providers, reload
+from tests.notifications.providers import Provider, Providers, booking_of, providers as providers, put, reload
 from tests.notifications.test_reminders import due_now, first
 
 pytestmark = pytest.mark.django_db
@@ -94,7 +94,7 @@ def test_a_cancel_after_a_doubt_promises_nothing(worker, delivery: Delivery, pro
     under(settings, "resend")
     providers["email"].answers = [UNKNOWN]
     goes_on(worker, delivery)
-    receipt = bookings.cancel(delivery.booking)
+    receipt = bookings.cancel(booking_of(delivery))
     assert delivery not in receipt.cancelled
     assert receipt.in_doubt == [delivery]
     assert reload(delivery) == [("in_doubt", "cancelled")]
@@ -146,7 +146,7 @@ def test_a_slow_worker_that_was_given_up_still_tells_what_it_knows(worker, deliv
             return email(message, idempotency_key=idempotency_key)
 
     email.answers = [answer]
-    doubts.CHANNELS["email"] = Slow()  # restored with the providers
+    put("email", Slow())
     worker.run_due()
     delivery.refresh_from_db()
     assert (delivery.state, delivery.doubts) == (state, 0)
@@ -158,7 +158,7 @@ def test_a_callback_that_was_faster_than_a_broken_answer_settles_it(worker, deli
             Delivery.objects.filter(pk=delivery.pk).update(outcome="delivered", outcome_at=timezone.now())
             raise UNKNOWN
 
-    doubts.CHANNELS["email"] = Told()
+    put("email", Told())
     worker.run_due()
     delivery.refresh_from_db()
     assert (delivery.state, delivery.doubts) == ("sent", 0)
@@ -205,7 +205,7 @@ def test_a_person_may_risk_a_repetition_and_it_stays_counted(worker, doubt: Deli
 
 
 def test_a_resend_still_has_to_pass_the_fence(worker, doubt: Delivery, providers) -> None:
-    bookings.cancel(doubt.booking)
+    bookings.cancel(booking_of(doubt))
     doubts.resolve([doubt.pk], "resend", "olga", "why not")
     goes_on(worker, doubt)
     assert (doubt.state, doubt.reason) == ("in_doubt", "cancelled")
