@@ -87,17 +87,19 @@ def reschedule(booking: Booking, *, starts_at: datetime, ends_at: datetime, time
     """Move a booking. Reminders of the old time are withdrawn, the new time gets its own."""
     when = schedule(starts_at, ends_at, time_zone or booking.time_zone)
     # Who confirmed the old time has said nothing about the new one.
-    return _change(booking, revision=F("revision") + 1, confirmed_at=None, **_next_entry(), **when)
+    moved = {"revision": F("revision") + 1, "moved_at": Now(), "confirmed_at": None}
+    return _change(booking, **moved, **_next_entry(), **when)
 
 
 def change(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str, **texts: Any) -> Receipt:
     """Change anything about a booking. Only another time, zone or customer counts as a move."""
     when = schedule(starts_at, ends_at, time_zone) | {key: texts[key] for key in ("customer",) if key in texts}
-    moved = unless_same(when)
-    confirmed = Case(When(**when, then=F("confirmed_at")), default=None)
-    return _change(
-        booking, **texts | when | _next_entry() | {"revision": F("revision") + moved, "confirmed_at": confirmed}
-    )
+    moved = {
+        "revision": F("revision") + unless_same(when),
+        "moved_at": Case(When(**when, then=F("moved_at")), default=Now()),
+        "confirmed_at": Case(When(**when, then=F("confirmed_at")), default=None),
+    }
+    return _change(booking, **texts | when | _next_entry() | moved)
 
 
 def unless_same(columns: dict[str, Any]) -> Case:
@@ -107,7 +109,7 @@ def unless_same(columns: dict[str, Any]) -> Case:
 
 def cancel(booking: Booking) -> Receipt:
     """Cancel a booking. After this returns, no provider is called for the reminders in `receipt.cancelled`."""
-    return _change(booking, status=Status.CANCELLED, **_next_entry())
+    return _change(booking, status=Status.CANCELLED, closed_at=Now(), **_next_entry())
 
 
 def confirm(booking: Booking, *, revision: int | None = None) -> Receipt:
@@ -121,12 +123,12 @@ def confirm(booking: Booking, *, revision: int | None = None) -> Receipt:
 
 def complete(booking: Booking) -> Receipt:
     """The customer came. Raises NotOpen before the start."""
-    return _change(booking, {"starts_at__lte": Now()}, status=Status.COMPLETED)
+    return _change(booking, {"starts_at__lte": Now()}, status=Status.COMPLETED, closed_at=Now())
 
 
 def no_show(booking: Booking) -> Receipt:
     """The customer did not come. Raises NotOpen before the start."""
-    return _change(booking, {"starts_at__lte": Now()}, status=Status.NO_SHOW)
+    return _change(booking, {"starts_at__lte": Now()}, status=Status.NO_SHOW, closed_at=Now())
 
 
 def _next_entry() -> dict[str, Any]:
