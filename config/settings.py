@@ -4,28 +4,20 @@ Read by Django, Celery, beat and Flower alike. `.env` in the project directory i
 (`make run` writes one); real environment variables win over it. `.env.example` explains each variable.
 """
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import django
 import django_stubs_ext
-import environ
+
+from config.environment import BASE_DIR, DATA_DIR, HTTPS, PUBLIC_URL, env
+from config.messages import *  # noqa: F403
 
 django_stubs_ext.monkeypatch()  # lets ModelAdmin[Job] be written where types are checked
-
-BASE_DIR = Path(__file__).resolve().parent.parent
-
-env = environ.FileAwareEnv()  # SECRET_KEY_FILE=/run/secrets/key works like SECRET_KEY=...
-environ.Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
-
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data")))
 
 # --- Where we are reached ------------------------------------------------------------------------------
 # One address decides the rest: https switches on redirects, HSTS and secure cookies.
 
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
-HTTPS = PUBLIC_URL.startswith("https://")
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")  # empty: Django refuses to serve and says so
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
@@ -243,22 +235,6 @@ CELERY_BEAT_SCHEDULE = {
 
 # Django's own Tasks API runs on the ledger as well.
 TASKS = {"default": {"BACKEND": "jobs.backends.DurableBackend"}}
-
-# --- Messages ------------------------------------------------------------------------------------------
-
-_email = env.email("EMAIL_URL", default=f"filemail:///{DATA_DIR / 'outbox'}")
-EMAIL_BACKEND = _email["EMAIL_BACKEND"]
-if EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend":
-    EMAIL_BACKEND = "notifications.channels.smtp.ExactBackend"  # knows whether the server took the message
-EMAIL_HOST = _email.get("EMAIL_HOST") or "localhost"
-EMAIL_PORT = _email.get("EMAIL_PORT") or 25
-EMAIL_HOST_USER = _email.get("EMAIL_HOST_USER") or ""
-EMAIL_HOST_PASSWORD = _email.get("EMAIL_HOST_PASSWORD") or ""
-EMAIL_USE_TLS = _email.get("EMAIL_USE_TLS", False)
-EMAIL_USE_SSL = _email.get("EMAIL_USE_SSL", False)
-EMAIL_FILE_PATH = _email.get("EMAIL_FILE_PATH")
-EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env.str("FROM_EMAIL", default="Punctual <reminders@localhost>")
 
 # --- Logs ----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from django.db import OperationalError, connection
 
 NAMED_MIGRATIONS = 3
 
+SETTINGS = ("settings.py", "environment.py", "messages.py")  # of config
+
 
 def refuse_wrong_start() -> None:
     """Raises SystemExit(1), which Celery's signals let through; returns when all is well."""
@@ -39,7 +41,7 @@ def _unreadable_settings() -> list[str]:
         settings.INSTALLED_APPS  # noqa: B018 - any attribute makes Django read the module
     except Exception as error:
         # The message alone ("invalid literal for int()") names no variable; the line of the settings does.
-        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith("settings.py")]
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(SETTINGS)]
         where = f" at {lines[-1].line}" if lines else ""
         return [f"The settings cannot be read: {_first_line(error)}{where}"]
     return []

@@ -18,3 +18,4 @@ STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405
 # Two checkouts may run their tests on one server at the same time.
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):  # noqa: F405
     DATABASES["default"]["TEST"] = {"NAME": f"test_punctual_{BASE_DIR.name.replace('-', '_')}"}  # noqa: F405
+WEBHOOK_OUTBOX = False

@@ -12,7 +12,9 @@ SOURCES = sorted(
     path.relative_to(ROOT) for app in OURS for path in (ROOT / app).rglob("*.py") if "migrations" not in path.parts
 )
 LONGEST_FILE, LONGEST_FUNCTION = 300, 50
-PURE = {"jobs/hold.py", "jobs/occurrences.py", "jobs/priorities.py", "jobs/turns.py", "notifications/timing.py"}
+PURE = {"jobs/hold.py", "jobs/occurrences.py", "jobs/priorities.py", "jobs/turns.py", "notifications/timing.py"} | {
+    f"notifications/channels/{name}.py" for name in ("segments", "targets")
+}
 
 
 def tree(path: Path) -> ast.Module:
@@ -46,7 +48,9 @@ def test_the_product_uses_the_ledger_through_its_front_doors(path: Path) -> None
 
 @pytest.mark.parametrize("path", modules("notifications/channels"), ids=str)
 def test_channels_know_nothing_of_jobs_nor_of_the_tables(path: Path) -> None:
-    ours = {name for name in imports(path) if name.split(".")[0] in OURS}
+    """But the tables that are themselves where a message goes, and the breaker's."""
+    own = {f"notifications.models{name}" for name in ("", ".InboxItem", ".OutboxMessage", ".Breaker")}
+    ours = {name for name in imports(path) if name.split(".")[0] in OURS} - own
     assert not [name for name in ours if not name.startswith("notifications.channels")]
 
 

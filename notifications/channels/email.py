@@ -1,9 +1,10 @@
-"""Email, over Django's mail backends.
+"""Email, over Django's mail backends: SMTP, files, and the providers that Anymail knows (`email_apis`).
 
 Called by `reminders.deliver`. One connection per worker process, kept open between messages and opened again when
 the server closed it in the meantime. The Message-ID is the delivery's id, so a mail can be traced back from a mailbox.
 """
 
+import re
 import smtplib
 import threading
 from email.utils import parseaddr
@@ -11,12 +12,17 @@ from email.utils import parseaddr
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+from django.db import DatabaseError
 
-from notifications.channels.base import Busy, Message, NotSent, Receipt, Refused, Unknown
+from notifications.channels import deadline, email_apis, loopback
+from notifications.channels.base import Busy, Down, Message, NotSent, Receipt, Refused, Unknown
 from notifications.channels.smtp import ExactBackend, Unanswered
 
+FILES = "django.core.mail.backends.filebased.EmailBackend"
+NO_SUCH_MAILBOX = re.compile(r"5\.(1\.([1236]|10)|2\.1)\b")  # enhanced status codes, RFC 3463 and 7505
 
-class Gone(Busy):
+
+class Gone(Down):
     """The connection broke before the message was handed over."""
 
 
@@ -25,27 +31,51 @@ _local = threading.local()  # a backend must not be shared between threads
 
 def send(message: Message, *, idempotency_key: str) -> Receipt:
     """Hand one mail to the server. Raises Busy, Refused or Unknown, see `base`."""
-    message_id = f"<{idempotency_key}@{_domain()}>"
+    mail = _mail(message, idempotency_key)
+    with deadline.limit(settings.EMAIL_TOTAL_TIMEOUT):
+        kept = getattr(_local, "backend", None)
+        if kept is not None:
+            try:
+                return _hand_over(mail, kept, message.to)
+            except Gone:  # certainly not taken; a connection that was closed while idle looks like this
+                close()
+        receipt = _hand_over(mail, _open(), message.to)
+    if settings.EMAIL_BACKEND == FILES:
+        _show(message, idempotency_key)
+    return receipt
+
+
+def provider(message: Message) -> str:
+    """Files and memory cannot be down."""
+    if email_apis.used():
+        return f"email {email_apis.name()}"
+    return "smtp" if settings.EMAIL_BACKEND.endswith(("smtp.ExactBackend", "smtp.EmailBackend")) else ""
+
+
+def _mail(message: Message, key: str) -> EmailMultiAlternatives:
+    """Raises Refused for an address or header that no mail can carry."""
+    headers = {**message.headers, "Message-ID": f"<{key}@{_domain()}>"}
     mail = EmailMultiAlternatives(
-        message.subject,
-        message.text,
-        settings.DEFAULT_FROM_EMAIL,
-        [message.to],
-        headers={"Message-ID": message_id},
+        message.subject, message.text, settings.DEFAULT_FROM_EMAIL, [message.to], headers=headers
     )
     if message.html:
         mail.attach_alternative(message.html, "text/html")
+    for attachment in message.attachments:
+        mail.attach(attachment.name, attachment.content, attachment.mime)
+    mail.metadata = {"delivery": key}  # type: ignore[attr-defined]  # Anymail's: comes back in its webhooks
     try:
         mail.message().as_bytes()
-    except ValueError as exc:  # an address or header that no mail can carry; its text would tell the address
+    except ValueError as exc:  # its text would tell the address
         raise Refused(f"no mail can be made of it: {type(exc).__name__}") from None
-    kept = getattr(_local, "backend", None)
-    if kept is not None:
-        try:
-            return _hand_over(mail, kept, message.to)
-        except Gone:  # certainly not taken; a connection that was closed while idle looks like this
-            close()
-    return _hand_over(mail, _open(), message.to)
+    return mail
+
+
+def _show(message: Message, key: str) -> None:
+    """In development the admin shows what the files hold. The mail is written: nothing here may fail it."""
+    try:
+        loopback.keep("email", message, key)
+    except DatabaseError:
+        return
 
 
 def close() -> None:
@@ -56,17 +86,21 @@ def close() -> None:
 
 
 def _open() -> BaseEmailBackend:
-    backend = get_connection()
     try:
+        backend = get_connection()
         backend.open()
     except (OSError, smtplib.SMTPException) as exc:
-        raise Busy(f"no connection to the mail server: {type(exc).__name__}") from None
+        raise Down(f"no connection to the mail server: {type(exc).__name__}") from None
+    email_apis.limit(backend)
     _local.backend = backend
     return backend
 
 
 def _hand_over(mail: EmailMultiAlternatives, backend: BaseEmailBackend, recipient: str) -> Receipt:
     """One attempt on one connection. The causes are cut off (`from None`): they print the address."""
+    if email_apis.used():
+        return email_apis.hand_over(mail, backend)
+    deadline.watch(getattr(getattr(backend, "connection", None), "sock", None))
     try:
         if backend.send_messages([mail]) != 1:
             raise Refused("the mail backend took no message")
@@ -74,10 +108,10 @@ def _hand_over(mail: EmailMultiAlternatives, backend: BaseEmailBackend, recipien
         raise _verdict(*next(iter(exc.recipients.values())), recipient) from None
     except smtplib.SMTPSenderRefused as exc:  # ours to mend, not the customer's fault
         close()
-        raise Busy(f"the mail server refuses our sender ({exc.smtp_code})") from None
+        raise Down(f"the mail server refuses our sender ({exc.smtp_code})") from None
     except smtplib.SMTPAuthenticationError as exc:
         close()
-        raise Busy(f"the mail server refused our password ({exc.smtp_code})") from None
+        raise Down(f"the mail server refused our password ({exc.smtp_code})") from None
     except smtplib.SMTPResponseException as exc:
         raise _verdict(exc.smtp_code, exc.smtp_error, recipient) from None
     except Unanswered as exc:
@@ -106,8 +140,11 @@ def _verdict(code: int, reply: bytes | str, recipient: str) -> Busy | Refused:
     why = f"{code} {' '.join(words)}"[:500]
     if code == 421:  # the server closes the connection
         close()
-    ours = code in (503, 530, 535, 538)  # a dialogue out of step, or one that we may not hold
-    return Refused(why) if 500 <= code < 600 and not ours else Busy(why)
+    if code in (421, 503, 530, 535, 538):  # closing, a dialogue out of step, or one that we may not hold
+        return Down(why)
+    if 500 <= code < 600:
+        return Refused(why, suppress="bounce" if NO_SUCH_MAILBOX.match(text) else "")
+    return Busy(why)
 
 
 def _domain() -> str:

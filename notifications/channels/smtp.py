@@ -7,9 +7,12 @@ a break after that raises `Unanswered`.
 
 import re
 import smtplib
+import socket
 from typing import Any
 
 from django.core.mail.backends.smtp import EmailBackend
+
+from notifications.channels import deadline
 
 
 class Unanswered(smtplib.SMTPException):
@@ -17,6 +20,11 @@ class Unanswered(smtplib.SMTPException):
 
 
 class _Exact(smtplib.SMTP):
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        deadline.watch(sock)
+        return sock
+
     def data(self, msg: Any) -> tuple[int, bytes]:
         """As smtplib's, with the two halves told apart."""
         self.putcmd("data")
@@ -42,7 +50,7 @@ class _Exact(smtplib.SMTP):
 
 
 class _ExactSSL(_Exact, smtplib.SMTP_SSL):
-    pass
+    """The order of bases makes smtplib's TLS come first and the watched socket be the one in TLS."""
 
 
 class ExactBackend(EmailBackend):

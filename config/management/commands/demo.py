@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from config.settings import BASE_DIR
+from config.environment import BASE_DIR
 
 # Settings of the user's own installation that must not reach the demo's.
 FOREIGN = ("DATABASE_URL", "BROKER_URL", "EMAIL_URL", "PUBLIC_URL", "SECRET_KEY")

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 from django.db import IntegrityError
 
-from config.settings import env
+from config.environment import env
 
 
 class Command(BaseCommand):
