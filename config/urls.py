@@ -1,5 +1,7 @@
+"""Where things are: the admin, and the pages behind the links in messages."""
+
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 admin.site.site_header = admin.site.site_title = "Punctual"
@@ -8,4 +10,5 @@ admin.site.index_title = "Bookings, payments and what goes out for them"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("", include("notifications.pages")),
 ]
