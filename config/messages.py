@@ -34,13 +34,6 @@ ANYMAIL: dict[str, Any] = {
 }
 DEFAULT_FROM_EMAIL = env.str("FROM_EMAIL", default="Punctual <reminders@localhost>")
 
-# What becomes of a message of which nobody knows whether it went: "hold" (a callback or a person decides), "resend".
-# Channels whose receiver knows our key are "keyed": sent again, and taken once.
-CHANNEL_POLICIES = {
-    "email": env.str("EMAIL_POLICY", default=""),
-    "sms": env.str("SMS_POLICY", default=""),
-    "webhook": env.str("WEBHOOK_POLICY", default=""),
-}
 BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=5)  # in a row, then a provider is left alone
 BREAKER_SECONDS = env.int("BREAKER_SECONDS", default=30)  # until one message goes as a probe
 

@@ -14,7 +14,7 @@ from celery import current_app as _current_app
 from celery.app.trace import setup_worker_optimizations, trace_task_ret
 
 from jobs import dispatcher
-from notifications.channels import email
+from notifications.channels import email, email_apis, sms, webhook
 from tests import probes  # noqa: F401  registers the sample tasks
 
 current_app: Any = _current_app  # its channel is the in-process transport's, which the stubs do not know
@@ -31,9 +31,11 @@ def _empty_broker() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_kept_connection() -> Iterator[None]:
-    """The email channel keeps its connection; the next test has other settings."""
+    """Channels keep their connections; the next test has other settings."""
     yield
     email.close()
+    for kept in (email_apis.client, sms.client, webhook.client):
+        kept.forget()
 
 
 def _declared(connection: Any, queue: str) -> bool:

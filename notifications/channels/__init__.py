@@ -8,8 +8,6 @@ receiver knows the key.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.conf import settings
-
 from notifications.channels import breaker, email, inbox, sms, webhook
 from notifications.channels.base import Find, Message, Receipt, Send
 
@@ -21,10 +19,6 @@ class Channel:
     default_policy: str  # "hold", "resend" or "keyed"
     provider: Callable[[Message], str]  # whom the breaker watches; empty: nobody, nothing can be down
     find: Find | None = None
-
-    @property
-    def policy(self) -> str:
-        return str(settings.CHANNEL_POLICIES.get(self.name) or self.default_policy)
 
     def ready(self, message: Message) -> None:
         """Raises Throttled while the provider is being left alone. Ask before the intent is written."""

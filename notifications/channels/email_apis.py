@@ -141,3 +141,17 @@ def _code(response: Any) -> str:
         return ""
     words = [found.get(key) for key in ("ErrorCode", "code", "name")] if isinstance(found, dict) else []
     return next((str(word) for word in words if word not in (None, "")), "")
+
+
+SIGNED = {  # the setting by which a provider's callbacks are checked, beside Anymail's own WEBHOOK_SECRET
+    "mailersend": "MAILERSEND_SIGNING_SECRET",
+    "mailgun": "MAILGUN_WEBHOOK_SIGNING_KEY",
+    "mandrill": "MANDRILL_WEBHOOK_KEY",
+    "postal": "POSTAL_WEBHOOK_KEY",
+    "resend": "RESEND_SIGNING_SECRET",
+}
+
+
+def callbacks_secured() -> bool:
+    """Whether there is anything to check a callback by. Without it nobody is believed."""
+    return bool(settings.ANYMAIL.get("WEBHOOK_SECRET") or settings.ANYMAIL.get(SIGNED.get(name(), "")))

@@ -3,11 +3,12 @@
 Pure. The accident: a webhook address that names our own database, a neighbour or the cloud's metadata service.
 """
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits
-CLOUD = {IPv4Address("168.63.129.16")}  # Azure's host agent: public by its number only
+# Public by their numbers only: of the IETF's protocols (Oracle's metadata), Azure's host agent, sites of old
+NOT_PUBLIC = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"), IPv6Network("fec0::/10"))
 PORTS_BELOW_1024 = {80, 443}
 
 
@@ -17,7 +18,7 @@ def is_public(address: str) -> bool:
         ip = _within(ip_address(address.partition("%")[0]))
     except ValueError:
         return False
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip in CLOUD)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or any(ip in net for net in NOT_PUBLIC))
 
 
 def _within(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -6,7 +6,7 @@ unless WEBHOOK_ALLOW_PRIVATE says otherwise.
 """
 
 import json
-from binascii import Error as NotBase64
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -84,8 +84,9 @@ def _verdict(answer: http.Answer, key: str) -> Receipt:
 def _signatures(secrets: str, key: str, at: datetime, body: str) -> str:
     """One per secret: while a receiver changes its secret, both stand there, separated by a space."""
     try:
-        signed = [Webhook(secret).sign(key, at, body) for secret in secrets.split()]
-    except (NotBase64, ValueError, EmptyWebhookSecretError):
+        keys = [b64decode(secret.removeprefix("whsec_"), validate=True) for secret in secrets.split()]
+        signed = [Webhook(secret).sign(key, at, body) for secret in keys]
+    except (ValueError, EmptyWebhookSecretError):
         raise Refused("the secret for signatures is none") from None
     if not signed:
         raise Refused("there is no secret to sign with")
