@@ -62,3 +62,6 @@ WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", default="")
 WEBHOOK_LIMITS: dict[str, Any] = {"connect": 5.0, "read": 10.0, "total": 15.0, "body": 65536}
 
 CALLBACK_SECRET = env.str("CALLBACK_SECRET", default="")  # of callbacks in our own format; empty: none are accepted
+
+# Channels on which a customer gets nothing before they said yes; on the others, until they say no.
+OPT_IN_CHANNELS = env.list("OPT_IN_CHANNELS", default=[])

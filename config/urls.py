@@ -1,3 +1,5 @@
+"""Where things are: the admin, and the pages behind the links in messages."""
+
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -8,5 +10,6 @@ admin.site.index_title = "Bookings, payments and what goes out for them"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("", include("notifications.pages")),
     path("callbacks/", include("notifications.callbacks.urls")),
 ]

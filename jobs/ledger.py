@@ -101,6 +101,11 @@ def is_in(state: Job.State, pk: Any) -> Exists:
     return Exists(Job.objects.filter(pk=pk, state=state))
 
 
+def is_open(pk: Any) -> Exists:
+    """A condition for other tables' queries: the job of that id will still do something."""
+    return Exists(Job.objects.filter(pk=pk, state__in=[S.SCHEDULED, S.QUEUED, S.RUNNING]))
+
+
 # --- The outcome of an attempt --------------------------------------------------------------------------
 # Each verb returns False when the attempt was not the caller's to finish any more.
 

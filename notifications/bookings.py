@@ -11,6 +11,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, F, Value, When
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
 
 from notifications import reminders, timing
 from notifications.changes import Plan
@@ -21,7 +23,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 
 class NotOpen(Exception):
-    """The booking is cancelled or over: nothing was changed."""
+    """The booking or payment is not in a state for this change: nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,21 @@ def book(
 
 def reschedule(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str | None = None) -> Receipt:
     """Move a booking. Reminders of the old time are withdrawn, the new time gets its own."""
-    return _change(booking, revision=F("revision") + 1, **schedule(starts_at, ends_at, time_zone or booking.time_zone))
+    when = schedule(starts_at, ends_at, time_zone or booking.time_zone)
+    # Who confirmed the old time has said nothing about the new one.
+    moved = {"revision": F("revision") + 1, "moved_at": Now(), "confirmed_at": None}
+    return _change(booking, **moved, **_next_entry(), **when)
 
 
 def change(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str, **texts: Any) -> Receipt:
     """Change anything about a booking. Only another time, zone or customer counts as a move."""
     when = schedule(starts_at, ends_at, time_zone) | {key: texts[key] for key in ("customer",) if key in texts}
-    return _change(booking, **texts | when | {"revision": F("revision") + unless_same(when)})
+    moved = {
+        "revision": F("revision") + unless_same(when),
+        "moved_at": Case(When(**when, then=F("moved_at")), default=Now()),
+        "confirmed_at": Case(When(**when, then=F("confirmed_at")), default=None),
+    }
+    return _change(booking, **texts | when | _next_entry() | moved)
 
 
 def unless_same(columns: dict[str, Any]) -> Case:
@@ -99,14 +109,46 @@ def unless_same(columns: dict[str, Any]) -> Case:
 
 def cancel(booking: Booking) -> Receipt:
     """Cancel a booking. After this returns, no provider is called for the reminders in `receipt.cancelled`."""
-    return _change(booking, status=Status.CANCELLED)
+    return _change(booking, status=Status.CANCELLED, closed_at=Now(), **_next_entry())
 
 
-def _change(booking: Booking, **changes: Any) -> Receipt:
+def confirm(booking: Booking, *, revision: int | None = None) -> Receipt:
+    """The customer will come. Said twice, it stays as it was first said.
+
+    With `revision` (of the message that was answered) only that time is confirmed: raises NotOpen after a move.
+    """
+    same = {} if revision is None else {"revision": revision}
+    return _change(booking, same, confirmed_at=Coalesce("confirmed_at", Now()))
+
+
+def complete(booking: Booking) -> Receipt:
+    """The customer came. Raises NotOpen before the start."""
+    return _change(booking, {"starts_at__lte": Now()}, status=Status.COMPLETED, closed_at=Now())
+
+
+def no_show(booking: Booking) -> Receipt:
+    """The customer did not come. Raises NotOpen before the start."""
+    return _change(booking, {"starts_at__lte": Now()}, status=Status.NO_SHOW, closed_at=Now())
+
+
+def _next_entry() -> dict[str, Any]:
+    """Calendars take a change of an entry only under a higher number."""
+    return {"sequence": F("sequence") + 1}
+
+
+def _change(booking: Booking, only_if: dict[str, Any] | None = None, /, **changes: Any) -> Receipt:
     """Apply to a booking that is still on. Raises NotOpen if it is not."""
     with transaction.atomic():
-        if not Booking.objects.filter(pk=booking.pk, status=Status.BOOKED).update(**changes):
-            current = Booking.objects.filter(pk=booking.pk).values_list("status", flat=True).first()
-            raise NotOpen(f"Booking {booking.pk} is {current or 'gone'}; nothing was changed.")
+        if not Booking.objects.filter(pk=booking.pk, status=Status.BOOKED, **only_if or {}).update(**changes):
+            raise NotOpen(_as_it_is(Booking.objects.filter(pk=booking.pk).first(), booking.pk))
         booking.refresh_from_db()
         return Receipt.of(booking, reminders.plan([booking]))
+
+
+def _as_it_is(booking: Booking | None, pk: int) -> str:
+    """Why a change was refused."""
+    if booking is None or booking.status != Status.BOOKED:
+        return f"Booking {pk} is {Status(booking.status).label.lower() if booking else 'gone'}; nothing was changed."
+    if booking.starts_at > timezone.now():
+        return f"Booking {pk} has not begun or was moved, to {booking.local_start:%Y-%m-%d %H:%M}; nothing was changed."
+    return f"Booking {pk} was moved; nothing was changed."

@@ -9,7 +9,8 @@ from typing import Any
 
 from babel.numbers import is_currency
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Now
 
 from notifications import reminders, timing
 from notifications.bookings import FIRST_YEAR, LAST_YEAR, NotOpen, Receipt, unless_same
@@ -62,37 +63,111 @@ def request_payment(
 
 
 def mark_paid(payment: Payment, amount: int | None = None) -> Receipt:
-    """Record money that came in: `amount` in minor units, or all that is left. Paid in full ends the reminders."""
-    if amount is not None and amount <= 0:
-        raise ValueError(f"The amount paid is {amount}; it is counted in minor units and more than nothing.")
-    paid = F("amount") if amount is None else F("paid_amount") + amount
-    status = Case(When(amount__lte=paid, then=Value(Status.PAID)), default=F("status"))
-    return _change(payment, paid_amount=paid, status=status)
+    """Record money that came in: `amount` in minor units, or all that is left. Paid in full ends the reminders.
+
+    Money may also come for a payment that is disputed or written off.
+    """
+    paid = F("amount") if amount is None else F("paid_amount") + _positive(amount, "paid")
+    closed = _closed(When(amount__lte=paid, then=Value(Status.PAID)))
+    return _change(payment, (Status.OPEN, Status.DISPUTED, Status.WRITTEN_OFF), paid_amount=paid, **closed)
+
+
+def refund(payment: Payment, amount: int | None = None) -> Receipt:
+    """Record money that was given back of a payment that is paid: `amount` in minor units, or all of it.
+
+    Nothing is owed again; all of it given back closes the payment. Raises NotOpen for more than came in.
+    """
+    back = F("paid_amount") if amount is None else F("refunded_amount") + _positive(amount, "refunded")
+    status = Case(When(paid_amount__lte=back, then=Value(Status.REFUNDED)), default=F("status"))
+    enough = Q() if amount is None else Q(paid_amount__gte=F("refunded_amount") + amount)
+    return _change(payment, (Status.PAID,), enough, refunded_amount=back, status=status)
+
+
+def bounce(payment: Payment, amount: int) -> Receipt:
+    """Money that had come in went back (a returned debit, a chargeback): it is owed again."""
+    left = F("paid_amount") - _positive(amount, "bounced")
+    enough = Q(paid_amount__gte=F("refunded_amount") + amount)
+    owed = {
+        "status": Case(When(amount__gt=left, then=Value(Status.OPEN)), default=F("status")),
+        "closed_at": Case(When(amount__gt=left, then=None), default=F("closed_at")),
+    }
+    return _change(payment, (Status.OPEN, Status.PAID), enough, paid_amount=left, **owed)
+
+
+def dispute(payment: Payment) -> Receipt:
+    """The customer objects: no reminders until `uphold`, `cancel`, `write_off` or the money."""
+    return _change(payment, (Status.OPEN,), status=Status.DISPUTED, closed_at=Now())
+
+
+def uphold(payment: Payment) -> Receipt:
+    """The objection is settled and the money is owed: the reminders still to come are planned again."""
+    return _change(payment, (Status.DISPUTED,), status=Status.OPEN, closed_at=None)
+
+
+def write_off(payment: Payment) -> Receipt:
+    """Give the money up. Should it come all the same, `mark_paid` takes it."""
+    return _change(payment, (Status.OPEN, Status.DISPUTED), status=Status.WRITTEN_OFF, closed_at=Now())
 
 
 def postpone(payment: Payment, due_on: date) -> Receipt:
     """Move the due date. Reminders of the old date are withdrawn, the new date gets its own."""
-    return _change(payment, due_on=due_date(due_on), revision=F("revision") + 1)
+    return _change(payment, due_on=due_date(due_on), revision=F("revision") + 1, moved_at=Now())
 
 
 def change(payment: Payment, *, amount: int, currency: str, due_on: date, **others: Any) -> Receipt:
     """Change anything about a payment. Only another due date, zone or customer counts as a move."""
     dated = {"due_on": due_date(due_on)} | {key: others[key] for key in ("time_zone", "customer") if key in others}
     changes = others | dated | money(amount, currency)
-    status = Case(When(paid_amount__gte=amount, then=Value(Status.PAID)), default=F("status"))
-    return _change(payment, **changes | {"status": status, "revision": F("revision") + unless_same(dated)})
+    return _change(
+        payment,
+        **changes
+        | _closed(When(paid_amount__gte=amount, then=Value(Status.PAID)))
+        | {
+            "revision": F("revision") + unless_same(dated),
+            "moved_at": Case(When(**dated, then=F("moved_at")), default=Now()),
+        },
+    )
 
 
 def cancel(payment: Payment) -> Receipt:
     """Call a payment off. After this returns, no provider is called for the reminders in `receipt.cancelled`."""
-    return _change(payment, status=Status.CANCELLED)
+    return _change(payment, (Status.OPEN, Status.DISPUTED), status=Status.CANCELLED, closed_at=Now())
 
 
-def _change(payment: Payment, **changes: Any) -> Receipt:
-    """Apply to a payment that is still open. Raises NotOpen if it is not."""
+def _closed(when: When) -> dict[str, Any]:
+    """The status becomes what `when` says, and the moment of it is kept."""
+    return {
+        "status": Case(when, default=F("status")),
+        "closed_at": Case(When(when.condition, then=Now()), default=F("closed_at")),
+    }
+
+
+def _positive(amount: int, what: str) -> int:
+    if amount <= 0:
+        raise ValueError(f"The amount {what} is {amount}; it is counted in minor units and more than nothing.")
+    return amount
+
+
+def _change(
+    payment: Payment,
+    from_: tuple[Status, ...] = (Status.OPEN,),
+    only_if: Q | None = None,
+    /,
+    **changes: Any,
+) -> Receipt:
+    """Apply to a payment that is in one of the states. Raises NotOpen if it is not."""
     with transaction.atomic():
-        if not Payment.objects.filter(pk=payment.pk, status=Status.OPEN).update(**changes):
-            current = Payment.objects.filter(pk=payment.pk).values_list("status", flat=True).first()
-            raise NotOpen(f"Payment {payment.pk} is {current or 'gone'}; nothing was changed.")
+        if not Payment.objects.filter(only_if or Q(), pk=payment.pk, status__in=from_).update(**changes):
+            current = Payment.objects.filter(pk=payment.pk).values("status", "paid_amount", "refunded_amount").first()
+            raise NotOpen(_as_it_is(payment.pk, current, from_))
         payment.refresh_from_db()
         return Receipt.of(payment, reminders.plan([payment]))
+
+
+def _as_it_is(pk: int, current: Any, from_: tuple[Status, ...]) -> str:
+    """Why a change was refused."""
+    if current is None or current["status"] not in from_:
+        status = Status(current["status"]).label.lower() if current else "gone"
+        return f"Payment {pk} is {status}; nothing was changed."
+    left = current["paid_amount"] - current["refunded_amount"]
+    return f"Of payment {pk} only {left} came in (minor units); nothing was changed."

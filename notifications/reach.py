@@ -1,6 +1,6 @@
 """Whether a customer may be written to by a channel: an address, consent, and no suppression of the address.
 
-Used by the intent fence as conditions of its UPDATE, and by `fallbacks` to choose a channel. The promise: what a
+Used by the intent fence as conditions of its UPDATE, by `fallbacks` to choose a channel, and by `consent`. The promise: what a
 customer or a provider said before the intent was written counts, whoever wrote it into the tables.
 """
 
@@ -15,8 +15,8 @@ COLUMNS = {Channel.EMAIL: "email", Channel.SMS: "phone", Channel.WEBHOOK: "webho
 
 
 def normalised(channel: str, address: str) -> str:
-    """The address as suppressions know it."""
-    return address.strip().lower() if channel == Channel.EMAIL else address
+    """The address as suppressions have it: mail addresses do not differ by case here."""
+    return address.strip().lower() if channel == Channel.EMAIL else address.strip()
 
 
 def conditions(channel: str, address: str) -> list[tuple[str, Q]]:

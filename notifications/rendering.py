@@ -1,70 +1,147 @@
-"""The text of a message, from the rows as they are now.
+"""A message from the rows as they are now: facts for the words, links, the calendar entry, a webhook's data.
 
 Called by `reminders.deliver` right before sending, so a changed name or place is right even in a reminder that was
-planned weeks ago. A message is a folder of `templates/messages/`.
+planned weeks ago, and "in 40 minutes" is true when it is read.
 """
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
+from email.utils import parseaddr
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime, format_timedelta, get_timezone_name
 from babel.numbers import format_currency, get_currency_precision
-from django.template.loader import render_to_string
-from django.utils import timezone
+from django.conf import settings
+from django.utils import timezone, translation
+from django.utils.translation import gettext
 
+from notifications import invitations, links
 from notifications.channels.base import Message
-from notifications.models import Booking, Delivery, Payment
+from notifications.models import Booking, Channel, Customer, Delivery, Payment, ReminderRule
+from notifications.wording import Words, words
+
+NOTICES = frozenset(
+    kind for kind in ReminderRule.Anchor.values if kind.startswith("booking_") and kind != "booking_start"
+)
 
 
-def render(delivery: Delivery) -> Message:
-    """Raises Django's template errors when a template is missing or broken."""
-    customer, folder = delivery.customer, f"messages/{delivery.rule.message}/email"
-    locale = _locale(customer.locale)
-    context = {"customer": customer, **_facts(delivery.anchor, locale, customer.time_zone)}
-    if delivery.payment is not None:  # with those that go along in a digest
-        payments = [delivery.payment, *[one.payment for one in delivery.companions if one.payment]]
-        context["payments"] = [_owed(payment, locale) for payment in payments]
-    subject = " ".join(render_to_string(f"{folder}.subject.txt", context).split())  # a header is one line
+def render(delivery: Delivery, *, payments: Sequence[Payment] = (), now: datetime | None = None) -> Message:
+    """`payments` are all that a digest is about. Raises `wording.BadTemplate` when the words are missing or wrong."""
+    customer, channel = delivery.customer, delivery.channel
+    facts = facts_of(delivery.anchor, customer, payments=payments, now=now)
+    facts["level"] = delivery.rule.level + delivery.occurrence
+    if channel == Channel.EMAIL:
+        facts |= _unsubscribing(customer)
+    said = words(delivery.rule.message, channel, customer.locale).say(facts)
+    return _message(delivery, said, facts, now or timezone.now())
+
+
+def _message(delivery: Delivery, said: Words, facts: dict[str, Any], now: datetime) -> Message:
+    customer, channel, anchor = delivery.customer, delivery.channel, delivery.anchor
+    extra: dict[str, Any] = {}
+    if channel == Channel.EMAIL:
+        # RFC 8058: the mail program's own button, which posts to the same address
+        extra["headers"] = {
+            "List-Unsubscribe": f"<{facts['unsubscribe_url']}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        }
+        if isinstance(anchor, Booking):
+            sender, invites = parseaddr(settings.DEFAULT_FROM_EMAIL)[1], delivery.rule.anchor in NOTICES
+            extra["attachments"] = (invitations.entry(anchor, sender, invites=invites, now=now),)
+    elif channel == Channel.WEBHOOK:
+        extra = {"metadata": _data(delivery), "secret": customer.webhook_secret}
+    elif channel == Channel.INBOX:
+        level = "warning" if facts["level"] else "info"
+        extra["metadata"] = {"level": level, "kind": delivery.rule.message, **_data(delivery)["about"]}
     return Message(
-        to=customer.address(delivery.channel),
-        subject=subject,
-        text=render_to_string(f"{folder}.txt", context),
-        html=render_to_string(f"{folder}.html", context),
+        to=customer.address(channel),
+        subject=said.subject,
+        text=said.text if channel != Channel.SMS else said.text.strip(),
+        html=said.html,
+        **extra,
     )
 
 
-def _facts(anchor: Booking | Payment, locale: Locale, customer_zone: str) -> dict[str, Any]:
-    """What templates may say, already in the customer's language."""
+def facts_of(
+    anchor: Booking | Payment, customer: Customer, *, payments: Sequence[Payment] = (), now: datetime | None = None
+) -> dict[str, Any]:
+    """What words may say, already in the customer's language. Plain values: words get no hold of the tables."""
+    locale = _locale(customer.locale)
+    facts: dict[str, Any] = {"customer": {"name": customer.name}, "locale": str(locale).replace("_", "-"), "level": 0}
+    facts |= {"unsubscribe_url": "", "unsubscribe_text": ""}
     if isinstance(anchor, Booking):
-        venue, own = ZoneInfo(anchor.time_zone), ZoneInfo(customer_zone)
-        differs = anchor.starts_at.astimezone(venue).utcoffset() != anchor.starts_at.astimezone(own).utcoffset()
-        return {
-            "booking": anchor,
-            "starts_in": _in(anchor.starts_at - timezone.now(), locale) if anchor.starts_at > timezone.now() else "",
-            "starts": format_datetime(anchor.starts_at, "full", tzinfo=venue, locale=locale),
-            "starts_for_customer": format_datetime(anchor.starts_at, "full", tzinfo=own, locale=locale)
-            if differs
-            else "",
-            "zone": get_timezone_name(anchor.starts_at.astimezone(venue), locale=locale),
-        }
-    return _owed(anchor, locale)
+        return facts | _of_booking(anchor, customer, locale, now or timezone.now())
+    return facts | _of_payment(anchor, locale) | _of_payments(payments or [anchor], locale)
 
 
-def _owed(payment: Payment, locale: Locale) -> dict[str, Any]:
-    owed = Decimal(payment.amount - payment.paid_amount).scaleb(-get_currency_precision(payment.currency))
+def _of_booking(booking: Booking, customer: Customer, locale: Locale, now: datetime) -> dict[str, Any]:
+    venue, own = ZoneInfo(booking.time_zone), ZoneInfo(customer.time_zone)
+    differs = booking.starts_at.astimezone(venue).utcoffset() != booking.starts_at.astimezone(own).utcoffset()
     return {
-        "payment": payment,
-        "due": format_date(payment.due_on, "full", locale=locale),
-        "owed": format_currency(owed, payment.currency, locale=locale),
+        "booking": {"service": booking.service, "location": booking.location, "confirmed": bool(booking.confirmed_at)},
+        "starts": format_datetime(booking.starts_at, "full", tzinfo=venue, locale=locale),
+        "starts_short": _plain(format_datetime(booking.starts_at, "short", tzinfo=venue, locale=locale)),
+        "starts_for_customer": format_datetime(booking.starts_at, "full", tzinfo=own, locale=locale) if differs else "",
+        "starts_in": format_timedelta(booking.starts_at - now, add_direction=True, threshold=1.5, locale=locale),
+        "zone": get_timezone_name(booking.starts_at.astimezone(venue), locale=locale),
+        "confirm_url": links.confirm_url(booking) if not booking.confirmed_at and booking.starts_at > now else "",
     }
 
 
-def _in(left: timedelta, locale: Locale) -> str:
-    """ "in 40 minutes": a message that was held up must not say "in one hour"."""
-    return format_timedelta(max(left, timedelta(minutes=1)), "minute", threshold=2, add_direction=True, locale=locale)
+def _of_payment(payment: Payment, locale: Locale) -> dict[str, Any]:
+    return {
+        "payment": {"subject": payment.subject},
+        "due": format_date(payment.due_on, "full", locale=locale),
+        "due_short": format_date(payment.due_on, "short", locale=locale),
+        "owed": _money(payment.amount - payment.paid_amount, payment.currency, locale),
+    }
+
+
+def _of_payments(payments: Sequence[Payment], locale: Locale) -> dict[str, Any]:
+    """A digest's list. Its sum is said by currency."""
+    sums: dict[str, int] = {}
+    for payment in payments:
+        sums[payment.currency] = sums.get(payment.currency, 0) + payment.amount - payment.paid_amount
+    listed = [
+        {
+            "subject": payment.subject,
+            "owed": _money(payment.amount - payment.paid_amount, payment.currency, locale),
+            "due": format_date(payment.due_on, "long", locale=locale),
+        }
+        for payment in payments
+    ]
+    return {"payments": listed, "total": ", ".join(_money(sum_, name, locale) for name, sum_ in sums.items())}
+
+
+def _unsubscribing(customer: Customer) -> dict[str, str]:
+    with translation.override(customer.locale.replace("_", "-").lower()):
+        text = gettext("No more reminders by email")
+    return {"unsubscribe_url": links.unsubscribe_url(customer, Channel.EMAIL), "unsubscribe_text": text}
+
+
+def _data(delivery: Delivery) -> dict[str, Any]:
+    """What a program gets: ids and times, in their own types."""
+    anchor = delivery.anchor
+    about: dict[str, Any] = {"external_id": anchor.external_id, "status": anchor.status, "revision": anchor.revision}
+    if isinstance(anchor, Booking):
+        about |= {"booking": anchor.pk, "starts_at": anchor.starts_at.isoformat(), "time_zone": anchor.time_zone}
+    else:
+        owed = anchor.amount - anchor.paid_amount
+        about |= {"payment": anchor.pk, "due_on": anchor.due_on.isoformat(), "owed": owed, "currency": anchor.currency}
+    return {"type": f"reminder.{delivery.rule.message}", "delivery": str(delivery.pk), "about": about}
+
+
+def _money(minor: int, currency: str, locale: Locale) -> str:
+    amount = Decimal(minor).scaleb(-get_currency_precision(currency))
+    return _plain(format_currency(amount, currency, locale=locale))
+
+
+def _plain(text: str) -> str:
+    """With ordinary spaces: a single unbreakable one makes an SMS cost twice as much."""
+    return text.replace("\u202f", " ").replace("\xa0", " ")
 
 
 def _locale(name: str) -> Locale:

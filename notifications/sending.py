@@ -83,7 +83,7 @@ def _attempt(task: Durable, seen: Look, job_for: JobFor) -> str:
     delivery, job = seen.delivery, task.running.job
     for _ in range(REWRITTEN):
         delivery.companions = digests.gathered(delivery, seen.now)
-        message = _rendered(delivery, job_for)
+        message = _rendered(seen, job_for)
         try:
             CHANNELS[delivery.channel].ready(message)
         except Busy as exc:
@@ -97,9 +97,11 @@ def _attempt(task: Durable, seen: Look, job_for: JobFor) -> str:
     raise Busy("what belongs into this message keeps changing")
 
 
-def _rendered(delivery: Delivery, job_for: JobFor) -> Message:
+def _rendered(seen: Look, job_for: JobFor) -> Message:
+    delivery = seen.delivery
+    together = [payment for payment in (delivery.payment, *(one.payment for one in delivery.companions)) if payment]
     try:
-        return rendering.render(delivery)
+        return rendering.render(delivery, payments=together, now=seen.now)
     except Exception as exc:
         outcomes.skipped(delivery, job_for, Reason.BROKEN_TEMPLATE, f"{type(exc).__name__}: {exc}")
         raise

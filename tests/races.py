@@ -78,8 +78,8 @@ class HeldRendering:
         self.reached, self.go_on, self.render = threading.Event(), threading.Event(), rendering.render
         monkeypatch.setattr(rendering, "render", self.held)
 
-    def held(self, delivery: Any) -> Any:
-        message = self.render(delivery)
+    def held(self, delivery: Any, **facts: Any) -> Any:
+        message = self.render(delivery, **facts)
         self.reached.set()
         assert self.go_on.wait(PATIENCE)
         return message

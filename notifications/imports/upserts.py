@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any, Generic
 
 from django.db import models
+from django.utils import timezone
 
 from notifications import bookings, payments, reminders
 from notifications.imports import customers
@@ -77,6 +78,9 @@ class Upsert(Generic[AnyRow]):
             setattr(found, name, value)
         if set(differing) & set(self.moving):
             found.revision += 1
+            found.moved_at = timezone.now()
+        if "status" in differing:
+            found.closed_at = None if found.status == self.open else timezone.now()
         if row.status == CANCELLED:
             self.outcome.record(row.line, row.external_id, "cancelled")
         elif reopened:
@@ -100,7 +104,7 @@ class Bookings(Upsert[BookingRow]):
     model = Booking
     open = Booking.Status.BOOKED
     fields = (
-        *("customer", "service", "location", "status", "revision"),
+        *("customer", "service", "location", "status", "revision", "moved_at", "closed_at"),
         *("wall_date", "wall_time", "fold", "time_zone", "starts_at", "ends_at"),
     )
     moving = ("starts_at", "customer")
@@ -121,7 +125,7 @@ class Payments(Upsert[PaymentRow]):
     open = Payment.Status.OPEN
     fields = (
         *("customer", "booking", "subject", "amount", "paid_amount", "currency"),
-        *("due_on", "time_zone", "status", "revision"),
+        *("due_on", "time_zone", "status", "revision", "moved_at", "closed_at"),
     )
     moving = ("due_on", "customer")
 

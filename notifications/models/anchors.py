@@ -33,6 +33,8 @@ class Booking(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.BOOKED)
     confirmed_at = models.DateTimeField(null=True, blank=True, help_text="when the customer said that they will come")
     revision = models.PositiveIntegerField(default=1)  # +1 with every move; a delivery of an older one is never sent
+    moved_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="when it got this revision")
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="when it was cancelled or over")
     sequence = models.PositiveIntegerField(default=0)  # of the calendar entry: +1 with every change of it
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -78,6 +80,8 @@ class Payment(models.Model):
     time_zone = zone_field()
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.OPEN)
     revision = models.PositiveIntegerField(default=1)
+    moved_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="when it got this revision")
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="when it ceased to be open")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -1,6 +1,8 @@
 """Every change of a booking answers with a receipt, and the receipt is true."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -116,3 +118,57 @@ def test_the_broker_is_not_asked_when_a_booking_is_made(settings, monkeypatch) -
     monkeypatch.setattr(current_app.amqp, "send_task_message", down)
     monkeypatch.setattr(current_app, "send_task", down)
     assert make_booking(alice()).deliveries.count() == 3
+
+
+def test_a_confirmation_is_of_the_time_that_was_told() -> None:
+    booking = make_booking(alice())
+    told = booking.revision
+    bookings.confirm(booking, revision=told)
+    first = booking.confirmed_at
+    bookings.confirm(booking, revision=told)
+    assert first and str(booking.confirmed_at) == str(first)
+    later = booking.starts_at + DAY
+    bookings.reschedule(booking, starts_at=later, ends_at=later + HOUR)
+    assert not booking.confirmed_at
+    with pytest.raises(bookings.NotOpen, match="moved"):
+        bookings.confirm(booking, revision=told)
+    booking.refresh_from_db()
+    assert not booking.confirmed_at
+
+
+def test_another_text_keeps_the_confirmation_and_another_time_does_not() -> None:
+    booking = make_booking(alice())
+    bookings.confirm(booking)
+    same: dict[str, Any] = {"starts_at": booking.starts_at, "ends_at": booking.ends_at, "time_zone": booking.time_zone}
+    bookings.change(booking, **same, service="Shave", location="", customer=booking.customer)
+    assert booking.confirmed_at is not None
+    same["ends_at"] += HOUR
+    bookings.change(booking, **same, service="Shave", location="", customer=booking.customer)
+    assert not booking.confirmed_at
+
+
+def test_every_change_of_the_calendar_entry_has_a_higher_number() -> None:
+    booking = make_booking(alice())
+    seen = [booking.sequence]
+    later = booking.starts_at + DAY
+    bookings.reschedule(booking, starts_at=later, ends_at=later + HOUR)
+    seen.append(booking.sequence)
+    same: dict[str, Any] = {"starts_at": later, "ends_at": later + HOUR, "time_zone": booking.time_zone}
+    bookings.change(booking, **same, service="Shave")
+    seen.append(booking.sequence)
+    bookings.cancel(booking)
+    seen.append(booking.sequence)
+    assert seen == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("verb", [bookings.complete, bookings.no_show])
+def test_whether_somebody_came_is_known_after_the_start(verb: Callable[[Booking], bookings.Receipt]) -> None:
+    booking = make_booking(alice())
+    with pytest.raises(bookings.NotOpen, match="has not begun"):
+        verb(booking)
+    past = timezone.now() - HOUR
+    Booking.objects.filter(pk=booking.pk).update(starts_at=past, ends_at=past + HOUR / 2)
+    assert len(verb(booking).cancelled) == 3
+    assert booking.status in ("completed", "no_show")
+    with pytest.raises(bookings.NotOpen):
+        bookings.cancel(booking)

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from jobs import dispatcher
+from jobs import dispatcher, ledger
 from jobs.models import Job
-from notifications import crowding, digests, payments, rendering
+from notifications import crowding, digests, payments, reminders, rendering
 from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Booking, Consent, Delivery, Payment, ReminderRule
 from tests.factories import DAY, HOUR, MINUTE, alice, bob, make_booking, make_payment
@@ -87,11 +87,12 @@ def test_two_rules_for_one_time_both_count_however_they_are_spread(worker, provi
 
 
 def test_the_message_says_how_it_is_now(worker, providers: Providers) -> None:
-    rows = by_rule(make_booking(alice(), starts=40 * MINUTE + timedelta(seconds=20)))
-    late = rows["1 hour"]
+    late = by_rule(make_booking(alice(), starts=40 * MINUTE + timedelta(seconds=20)))["1 hour"]
     Delivery.objects.filter(pk=late.pk).update(state="planned", reason="")
-    late = Delivery.objects.get(pk=late.pk)
-    assert "It starts in 40 minutes." in rendering.render(late).text
+    ledger.enqueue(reminders.job_for(late))
+    worker.run_due()
+    ((_, text),) = providers["email"].taken
+    assert "your appointment, in 40 minutes:" in text
 
 
 # --- Per day ---
@@ -279,8 +280,8 @@ def test_a_payment_paid_while_the_digest_is_written_is_left_out(worker, digest, 
     rows, render = due_payments(alice(), 3), rendering.render
     paid: list[Delivery] = []
 
-    def meanwhile(delivery: Delivery):
-        message = render(delivery)
+    def meanwhile(delivery: Delivery, **facts):
+        message = render(delivery, **facts)
         if not paid:
             paid.append(delivery.companions[0])
             assert payments.mark_paid(payment_of(paid[0])).cancelled == [paid[0]]

@@ -45,8 +45,8 @@ def test_it_counts_even_between_rendering_and_the_call(worker, providers: Provid
     delivery = due_now(first(make_booking(alice())))
     render = rendering.render
 
-    def meanwhile(row: Delivery):
-        message = render(row)
+    def meanwhile(row: Delivery, **facts):
+        message = render(row, **facts)
         CHANGES[reason](row.customer)
         return message
 
@@ -60,8 +60,8 @@ def test_a_message_is_not_sent_to_an_address_that_was_just_changed(worker, provi
     delivery = due_now(first(make_booking(alice())))
     render = rendering.render
 
-    def meanwhile(row: Delivery):
-        message = render(row)
+    def meanwhile(row: Delivery, **facts):
+        message = render(row, **facts)
         Customer.objects.filter(pk=row.customer_id).update(email="new@example.com")
         return message
 

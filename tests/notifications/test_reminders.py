@@ -227,9 +227,9 @@ def test_a_worker_that_lost_its_job_does_not_send(worker: InProcessWorker, monke
     delivery = due_now(first(make_booking(alice())))
     render = rendering.render
 
-    def slowly(row):
+    def slowly(row, **facts):
         Job.objects.filter(pk=delivery.pk).update(token=7)
-        return render(row)
+        return render(row, **facts)
 
     monkeypatch.setattr(rendering, "render", slowly)
     worker.run_due()
@@ -324,9 +324,9 @@ def test_a_job_cancelled_while_it_runs_does_not_send_and_ends_as_cancelled(worke
     delivery = due_now(first(make_booking(alice())))
     render = rendering.render
 
-    def meanwhile(row):
+    def meanwhile(row, **facts):
         assert ledger.cancel([delivery.pk], "olga said so") == {delivery.pk: "in flight"}
-        return render(row)
+        return render(row, **facts)
 
     monkeypatch.setattr(rendering, "render", meanwhile)
     worker.run_due()

@@ -1,0 +1,127 @@
+"""What customers want to receive, and the addresses that must not be written to.
+
+Called by the admin, the API, the unsubscribe page and the callbacks of providers. The promise: every change keeps its
+evidence (who, when, how) and replans the reminders it concerns in the same transaction; the intent fence asks both
+tables again right before a provider is called.
+"""
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+
+from notifications import reconciler
+from notifications.models import Channel, Consent, ConsentEvent, Customer, Suppression
+from notifications.reach import normalised as normalised
+
+Source, Cause = ConsentEvent.Source, Suppression.Cause
+
+# What people write back to a text message, in the words that carriers in the US and Europe ask us to understand.
+STOP = frozenset(
+    [
+        "STOP",
+        "STOPALL",
+        "UNSUBSCRIBE",
+        "CANCEL",
+        "END",
+        "QUIT",
+        "REVOKE",
+        "OPTOUT",
+        "STOPP",
+        "ABMELDEN",
+        "ARRET",
+        "BAJA",
+    ]
+)
+START = frozenset(["START", "YES", "UNSTOP", "ANMELDEN", "ALTA"])
+
+
+def needs_consent(channel: str) -> bool:
+    """Whether silence is a no on that channel (OPT_IN_CHANNELS)."""
+    return channel in settings.OPT_IN_CHANNELS
+
+
+def record(
+    customer: Customer, channel: str, granted: bool, *, source: str, actor: str, evidence: str = ""
+) -> ConsentEvent:
+    """Keep what a customer said, and replan. Said twice, it is kept twice: the evidence may differ."""
+    channel, source = Channel(channel).value, Source(source).value
+    with transaction.atomic():
+        event = ConsentEvent.objects.create(
+            customer=customer, channel=channel, granted=granted, source=source, actor=actor, evidence=evidence
+        )
+        now = {"granted": granted, "changed_at": event.at}
+        Consent.objects.update_or_create(customer=customer, channel=channel, defaults=now)
+        reconciler.replan(customer)
+    return event
+
+
+def suppress(channel: str, address: str, cause: str, detail: str = "") -> bool:
+    """Write nothing to this address any more, whoever has it. Returns False if that was so before."""
+    address = normalised(channel, address)
+    if not address:
+        raise ValueError("An empty address cannot be suppressed.")
+    with transaction.atomic():
+        row = {"cause": Cause(cause).value, "detail": detail[:500]}
+        _, new = Suppression.objects.get_or_create(channel=Channel(channel).value, address=address, defaults=row)
+        if new:
+            _replan(having(channel, address))
+    return new
+
+
+def lift(channel: str, address: str, causes: Iterable[str] = Cause.values) -> bool:
+    """Write to this address again. Returns False if it was not suppressed for one of the causes."""
+    address = normalised(channel, address)
+    with transaction.atomic():
+        rows = Suppression.objects.filter(channel=channel, address=address, cause__in=list(causes))
+        lifted, _ = rows.delete()
+        if lifted:
+            _replan(having(channel, address))
+    return bool(lifted)
+
+
+def stop(channel: str, address: str, *, actor: str, evidence: str = "") -> int:
+    """Somebody at that address said STOP: no more to it, and it counts for all who have it. Returns how many."""
+    return _said(channel, address, False, actor, evidence)
+
+
+def start(channel: str, address: str, *, actor: str, evidence: str = "") -> int:
+    """Somebody at that address said START, after a STOP or not. A bounce or complaint is not lifted by it."""
+    return _said(channel, address, True, actor, evidence)
+
+
+def _said(channel: str, address: str, granted: bool, actor: str, evidence: str) -> int:
+    people = list(having(channel, address))
+    with transaction.atomic():
+        if granted:
+            lift(channel, address, [Cause.STOP])
+        else:
+            suppress(channel, address, Cause.STOP, evidence)
+        for customer in people:
+            record(customer, channel, granted, source=Source.REPLY, actor=actor, evidence=evidence)
+    return len(people)
+
+
+def keyword(text: str) -> str:
+    """What a reply asks for: "stop", "start", or empty. Only a word alone counts: "please don't stop" is a letter."""
+    word = text.strip().strip(".!\"' ").replace("-", "").upper()
+    return "stop" if word in STOP else "start" if word in START else ""
+
+
+def having(channel: str, address: str) -> QuerySet[Customer]:
+    """The customers with that address, in one order (their rows are locked one after the other)."""
+    address = normalised(channel, address)
+    which = {
+        Channel.EMAIL: Q(lower_email=address),
+        Channel.SMS: Q(phone=address),
+        Channel.WEBHOOK: Q(webhook_url=address),
+        Channel.INBOX: Q(pk=address) if address.isdecimal() else Q(pk__in=()),
+    }[Channel(channel)]
+    return Customer.objects.alias(lower_email=Lower("email")).filter(which).order_by("pk")
+
+
+def _replan(customers: Iterable[Customer]) -> None:
+    for customer in customers:
+        reconciler.replan(customer)

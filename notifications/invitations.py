@@ -1,0 +1,37 @@
+"""The calendar entry of a booking, attached to mails about it.
+
+Pure but for the clock's stamp. The promise: one booking is one entry (UID) in the customer's calendar; each change has
+a higher SEQUENCE, so that calendars move or remove the entry they have.
+"""
+
+from datetime import UTC, datetime
+
+from icalendar import Calendar, Event, vText
+
+from notifications.channels.base import Attachment
+from notifications.models import Booking
+
+
+def entry(booking: Booking, sender: str, *, invites: bool, now: datetime) -> Attachment:
+    """`sender` is our mail address; `invites` asks the calendar to take it in. A cancelled booking takes it out."""
+    cancelled = booking.status == Booking.Status.CANCELLED
+    method = "CANCEL" if cancelled else "REQUEST" if invites else "PUBLISH"
+    calendar = Calendar()
+    calendar.add("prodid", "-//Punctual//Reminders//EN")
+    calendar.add("version", "2.0")
+    calendar.add("method", method)
+    event = Event()
+    event.add("uid", f"booking-{booking.pk}@{sender.partition('@')[2] or 'localhost'}")
+    event.add("sequence", booking.sequence)
+    event.add("dtstamp", now.astimezone(UTC))
+    event.add("dtstart", booking.starts_at.astimezone(UTC))
+    event.add("dtend", booking.ends_at.astimezone(UTC))
+    event.add("summary", booking.service)
+    event.add("status", "CANCELLED" if cancelled else "CONFIRMED")
+    if booking.location:
+        event.add("location", booking.location)
+    event.add("organizer", f"mailto:{sender}")
+    if booking.customer.email:
+        event.add("attendee", f"mailto:{booking.customer.email}", parameters={"CN": vText(booking.customer.name)})
+    calendar.add_component(event)
+    return Attachment("appointment.ics", f"text/calendar; charset=utf-8; method={method}", calendar.to_ical())

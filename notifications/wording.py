@@ -1,0 +1,134 @@
+"""The words of a message: the owner's from `MessageTemplate`, or the ones that come with Punctual.
+
+The owner's text is written in Liquid and never meets Django's engine: loops, output and names are limited, nothing but
+the facts of `rendering` can be said, and a placeholder that is not known is an error, not a gap. Words are looked for
+in the customer's locale, then in its language, then in English.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import css_inline
+from django.conf import settings
+from liquid import BoundTemplate, Environment, StrictUndefined
+from liquid.exceptions import LiquidError
+from markupsafe import Markup
+
+from notifications.channels import segments
+from notifications.models import Channel, MessageTemplate
+
+FOLDER = Path(settings.BASE_DIR) / "templates" / "messages"
+LONGEST = 100_000  # characters that a text may have
+INSTEAD = {Channel.WEBHOOK: Channel.INBOX}  # a webhook's receiver gets data; its words are those of the app
+
+
+class BadTemplate(Exception):
+    """The words cannot be used; says which part and why. Holds nothing about a customer."""
+
+
+class _Plain(Environment):
+    loop_iteration_limit = 1_000
+    output_stream_limit = 200_000
+    local_namespace_limit = 50_000
+    context_depth_limit = 10
+
+
+_TEXT = _Plain(undefined=StrictUndefined)
+_HTML = _Plain(undefined=StrictUndefined, autoescape=True)
+_INLINER = css_inline.CSSInliner(load_remote_stylesheets=False)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Liquid, before the facts are put in."""
+
+    subject: str
+    text: str
+    html: str = ""
+
+    def say(self, facts: dict[str, Any]) -> "Words":
+        """The same with the facts. Raises BadTemplate."""
+        subject = " ".join(_render("subject", self.subject, facts).split())  # a header is one line
+        return Words(subject, _render("text", self.text, facts).strip() + "\n", _page(self.html, facts))
+
+
+def words(message: str, channel: str, locale: str) -> Words:
+    """One query. Raises BadTemplate if there are no words for this message and channel."""
+    channel = INSTEAD.get(Channel(channel), Channel(channel)).value
+    own = {row.locale.lower(): row for row in MessageTemplate.objects.filter(message=message, channel=channel)}
+    for name in _locales(locale):
+        if name in own:
+            return Words(own[name].subject, own[name].text, own[name].html)
+        shipped = _shipped(message, channel, name)
+        if shipped:
+            return shipped
+    raise BadTemplate(f"There are no words for {message!r} by {channel}. Write them under Message templates.")
+
+
+def known() -> set[str]:
+    """The messages that come with Punctual."""
+    return {path.name for path in FOLDER.iterdir() if path.is_dir()}
+
+
+def check(channel: str, template: Words, facts: dict[str, Any]) -> list[str]:
+    """What is wrong with an owner's words, said with `facts` of an example; empty if nothing is."""
+    try:
+        subject = _render("subject", template.subject, facts)
+        said = template.say(facts)
+    except BadTemplate as exc:
+        return [str(exc)]
+    wrong = []
+    if any(sign in subject.strip() for sign in "\r\n"):
+        wrong.append("subject: it is one line")
+    if channel in (Channel.EMAIL, Channel.INBOX) and not said.subject:
+        wrong.append("subject: it is empty")
+    if not said.text.strip():
+        wrong.append("text: it is empty")
+    if channel == Channel.SMS and segments.count(said.text.strip()) > 1:
+        length, parts = len(said.text.strip()), segments.count(said.text.strip())
+        wrong.append(f"text: {length} characters are {parts} SMS, and cost as much; one takes 160, or 70 with emoji")
+    return wrong
+
+
+def _locales(locale: str) -> list[str]:
+    """pt_BR: pt-br, pt, en."""
+    exact = locale.replace("_", "-").lower()
+    return list(dict.fromkeys([exact, exact.partition("-")[0], "en"]))
+
+
+@lru_cache(maxsize=256)
+def _shipped(message: str, channel: str, locale: str) -> Words | None:
+    folder = FOLDER / message / locale
+    if folder.parent.parent != FOLDER or not (folder / f"{channel}.txt").is_file():
+        return None
+    parts = [folder / f"{channel}.subject.txt", folder / f"{channel}.txt", folder / f"{channel}.html"]
+    return Words(*[path.read_text() if path.is_file() else "" for path in parts])
+
+
+@lru_cache(maxsize=512)
+def _compiled(source: str, html: bool) -> BoundTemplate:
+    return (_HTML if html else _TEXT).from_string(source)
+
+
+def _render(part: str, source: str, facts: dict[str, Any], html: bool = False) -> str:
+    if len(source) > LONGEST:
+        raise BadTemplate(f"{part}: {len(source):,} characters are too many; {LONGEST:,} fit")
+    try:
+        return _compiled(source, html).render(**facts)
+    except (LiquidError, RecursionError, ValueError, TypeError, ArithmeticError) as exc:
+        raise BadTemplate(f"{part}: {_first_line(exc)}") from None
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]
+
+
+def _page(source: str, facts: dict[str, Any]) -> str:
+    """The owner's HTML in the frame that all mails have, its styles where mail programs look for them."""
+    if not source.strip():
+        return ""
+    content = _render("html", source, facts, html=True)
+    frame = _compiled((FOLDER / "base.html").read_text(), html=True)
+    return _INLINER.inline(frame.render(**facts, content=Markup(content)))  # noqa: S704  # escaped when rendered
