@@ -1,7 +1,7 @@
 """Whether a customer may be written to by a channel: an address, consent, and no suppression of the address.
 
-Used by the intent fence as conditions of its UPDATE, by `fallbacks` to choose a channel, and by `consent`. The promise: what a
-customer or a provider said before the intent was written counts, whoever wrote it into the tables.
+Used by the intent fence as conditions of its UPDATE, by `fallbacks` to choose a channel, and by `consent`. The
+promise: what a customer or a provider said before the intent was written counts, whoever wrote it into the tables.
 """
 
 from django.conf import settings
