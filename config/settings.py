@@ -258,6 +258,7 @@ EMAIL_USE_TLS = _email.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _email.get("EMAIL_USE_SSL", False)
 EMAIL_FILE_PATH = _email.get("EMAIL_FILE_PATH")
 EMAIL_TIMEOUT = 10
+OPT_IN_CHANNELS = env.list("OPT_IN_CHANNELS", default=[])  # used only with the customer's consent: sms
 DEFAULT_FROM_EMAIL = env.str("FROM_EMAIL", default="Punctual <reminders@localhost>")
 
 # --- Logs ----------------------------------------------------------------------------------------------
