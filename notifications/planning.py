@@ -5,7 +5,7 @@ belongs to an occurrence is one group of deliveries: the waiting one, and those 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -44,13 +44,13 @@ def decide(
     done: Plan,
     now: datetime,
     *,
-    rules: Iterable[ReminderRule] | None = None,
+    rules: Sequence[ReminderRule] | None = None,
     overrides: Overrides | None = None,
 ) -> None:
     """Collect in `changes` what has to happen to the deliveries of `anchors`, all of one kind, and at least one.
 
-    `rules` and `overrides` are those of the database, unless a preview tries others. The number of queries does not
-    depend on the number of anchors.
+    `rules` and `overrides` are those of the database, unless a preview tries others; deliveries of rules that are not
+    among them are left alone. The number of queries does not depend on the number of anchors.
     """
     name, kinds = ("booking", BOOKING_KINDS) if isinstance(anchors[0], Booking) else ("payment", (Kind.PAYMENT_DUE,))
     chosen = [rule for rule in (ReminderRule.objects.all() if rules is None else rules) if rule.anchor in kinds]
@@ -59,7 +59,10 @@ def decide(
     prefetch_related_objects(list(anchors), "customer", *([] if name == "booking" else ["booking"]))
     routes = Routes(anchor.customer for anchor in anchors)
     existing: dict[tuple[int, int], list[Delivery]] = defaultdict(list)
-    for delivery in Delivery.objects.filter(**{f"{name}__in": anchors}):
+    deliveries = Delivery.objects.filter(**{f"{name}__in": anchors})
+    if rules is not None:
+        deliveries = deliveries.filter(rule__in=[rule.pk for rule in rules if rule.pk])
+    for delivery in deliveries:
         existing[getattr(delivery, f"{name}_id"), delivery.rule_id].append(delivery)
     for anchor in anchors:
         for rule in chosen:
@@ -169,6 +172,8 @@ def _compare(
         elif outdated or why_not:
             done.kept += not outdated
     if why_not:
+        if why_not == Reason.CONFIRMED and not groups:  # the others say themselves why there is nothing
+            _Occurrence(rule, anchor, 0, [], routes, changes, done, now).end(why_not)
         return
     many = _occurrences(rule, anchor)
     for occurrence in range(many):
@@ -201,7 +206,7 @@ class _Occurrence:
         when = self._when(current)
         why_not = unreachable or ("" if when else Reason.QUIET_HOURS)
         if why_not or when is None:
-            self._end(planned, channel, why_not)
+            self.end(why_not)
         elif not self.group:
             self._add(channel, when, Reason.LEAD_TIME_PAST if self._missed(when) else "")
         elif current and current.state == State.PLANNED:
@@ -228,11 +233,14 @@ class _Occurrence:
         late = NEWS if self.rule.anchor in EVENTS else timedelta()
         return nominal(self.rule, self.anchor, self.number).send_at + late <= self.now or _empty(when)
 
-    def _end(self, planned: list[Delivery], channel: str, reason: str) -> None:
+    def end(self, reason: str) -> None:
+        """It is not to go out: withdraw what waits, or record that there never was anything."""
+        planned = [delivery for delivery in self.group if delivery.state == State.PLANNED]
         for delivery in planned:
             self.changes.withdraw(delivery, reason)
         if not self.group:
             when = nominal(self.rule, self.anchor, self.number)
+            channel, _ = self.routes.channel(self.rule, self.anchor.customer)
             self._add(channel, when, Reason.LEAD_TIME_PAST if self._missed(when) else reason)
         self.done.kept += len(self.group) - len(planned)
 

@@ -19,22 +19,25 @@ from notifications import fence, planning
 from notifications.changes import Changes, Plan
 from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Refused, Unknown
-from notifications.models import Booking, Delivery, Payment
+from notifications.models import Booking, Delivery, Payment, ReminderRule
 from notifications.planning import State
 
 # --- Planning ------------------------------------------------------------------------------------------
 
 
-def plan(anchors: Sequence[Booking] | Sequence[Payment], *, now: datetime | None = None) -> Plan:
+def plan(
+    anchors: Sequence[Booking] | Sequence[Payment], *, now: datetime | None = None, only: ReminderRule | None = None
+) -> Plan:
     """Add, move and withdraw the deliveries of `anchors` (all of one kind) until they match the rules.
 
-    The caller holds the anchors' rows locked, in the transaction that changed them. The number of queries does not
+    The caller holds the anchors' rows locked, in the transaction that changed them. `only` leaves the deliveries of
+    other rules alone. The number of queries does not
     depend on the number of anchors within a chunk.
     """
     done = Plan()
     if anchors:
         changes = Changes(_job)
-        planning.decide(anchors, changes, done, now or timezone.now())
+        planning.decide(anchors, changes, done, now or timezone.now(), rules=None if only is None else [only])
         changes.apply(done)
     return done
 
