@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import QuerySet
 
 from jobs import ledger
 from notifications.models import Delivery
@@ -112,10 +112,10 @@ def _withdraw(deliveries: list[Delivery], reason: str, done: Plan) -> None:
 
 def _set_window(deliveries: list[Delivery], state: str) -> list[Delivery]:
     moved: list[Delivery] = []
-    for start in range(0, len(deliveries), CHUNK // 5):
-        some = {delivery.pk: delivery for delivery in deliveries[start : start + CHUNK // 5]}
-        send_at = Case(*[When(pk=pk, then=Value(delivery.send_at)) for pk, delivery in some.items()])
-        until = Case(*[When(pk=pk, then=Value(delivery.useful_until)) for pk, delivery in some.items()])
+    for start in range(0, len(deliveries), CHUNK):
+        some = {delivery.pk: delivery for delivery in deliveries[start : start + CHUNK]}
+        send_at = ledger.ById({pk: delivery.send_at for pk, delivery in some.items()})
+        until = ledger.ById({pk: delivery.useful_until for pk, delivery in some.items()})
         rows = in_order(Delivery.objects.filter(pk__in=some))
         rows.filter(state=state).update(state=State.PLANNED, reason="", send_at=send_at, useful_until=until)
         planned = set(rows.filter(state=State.PLANNED).values_list("pk", flat=True))

@@ -10,11 +10,12 @@ twice (clocks go back) means the first.
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
-DAY, SECOND, TICK = timedelta(days=1), timedelta(seconds=1), timedelta(microseconds=1)
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 EARLY = timedelta(minutes=15)  # before quiet hours begin: a queue that is behind must not push a message into them
 PUNCTUAL = timedelta(minutes=5)  # so late is as planned
 OFFICE_OPENS = time(9)  # when a rule about a date names no time
@@ -131,23 +132,28 @@ class Quiet:
         return shown >= self.begins or shown < self.ends
 
     def span(self, moment: datetime) -> tuple[datetime, datetime] | None:
-        """When the quiet around a moment that it covers began, and when it is over; None: not within two days.
+        """When the quiet around a moment that it covers began, and when it is over; None: not within two days."""
+        spans = _quiet_around(self, moment.astimezone(zone(self.zone_name)).date())
+        return next((span for span in spans if span[0] <= moment < span[1]), None)
 
-        Between two neighbouring edges nothing changes, whatever the clocks do in those days.
-        """
-        edges = self._edges(moment)
-        begins = [edge for edge in edges if edge <= moment and self.covers(edge) and not self.covers(edge - TICK)]
-        ends = [edge for edge in edges if edge > moment and not self.covers(edge)]
-        return (max(begins), min(ends)) if begins and ends else None
 
-    def _edges(self, moment: datetime) -> list[datetime]:
-        """The moments of those days when the clocks show begin or end, or are changed."""
-        here = moment.astimezone(zone(self.zone_name)).date()
-        days = [here + n * DAY for n in range(-2, 3)]
-        shown = [
-            instant(day, at, self.zone_name, fold) for day in days for at in (self.begins, self.ends) for fold in (0, 1)
-        ]
-        return shown + clock_changes(self.zone_name, moment - 2 * DAY, moment + 2 * DAY)
+@lru_cache(maxsize=10_000)  # many customers of a zone sleep in the same night
+def _quiet_around(quiet: Quiet, day: date) -> list[tuple[datetime, datetime]]:
+    """From when to when it is quiet, two days before and after `day`.
+
+    Between two neighbouring edges nothing changes, whatever the clocks do in those days.
+    """
+    days = [day + n * DAY for n in range(-2, 3)]
+    name = quiet.zone_name
+    edges = {instant(on, at, name, fold) for on in days for at in (quiet.begins, quiet.ends) for fold in (0, 1)}
+    edges.update(clock_changes(name, min(edges), max(edges)))
+    spans: list[tuple[datetime, datetime]] = []
+    for edge, following in pairwise(sorted(edges)):
+        if not quiet.covers(edge):
+            continue
+        begins = spans.pop()[0] if spans and spans[-1][1] == edge else edge
+        spans.append((begins, following))
+    return spans
 
 
 def clock_changes(zone_name: str, start: datetime, end: datetime) -> list[datetime]:
