@@ -14,12 +14,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, Q, QuerySet, Value, When
+from django.db.models import Exists, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from jobs import canvas, keys
 from jobs.leases import LEASE, for_message
 from jobs.models import Attempt, Cancelled as Cancelled, Job as Job
+from jobs.moments import ById as ById
 from jobs.transitions import CHUNK, FOR_MESSAGE, FOR_RUN, S as S, idle, lock, move, over
 
 Moment = datetime | Now  # the database's clock, unless a test passes a time
@@ -258,10 +259,10 @@ def reschedule(times: Mapping[uuid.UUID, tuple[datetime, datetime | None]]) -> s
     """Give jobs that have not started a new (run_at, useful_until). Returns the ids that were moved."""
     moved: set[uuid.UUID] = set()
     pairs = list(times.items())
-    for start in range(0, len(pairs), CHUNK // 5):
-        some = dict(pairs[start : start + CHUNK // 5])
-        run_at = Case(*[When(pk=pk, then=Value(when)) for pk, (when, _) in some.items()])
-        until = Case(*[When(pk=pk, then=Value(until)) for pk, (_, until) in some.items()], default=F("useful_until"))
+    for start in range(0, len(pairs), CHUNK):
+        some = dict(pairs[start : start + CHUNK])
+        run_at = ById({pk: when for pk, (when, _) in some.items()})
+        until = ById({pk: until for pk, (_, until) in some.items()})
         with transaction.atomic():
             rows = Job.objects.filter(pk__in=some, cancel_requested=False)
             moved |= {

@@ -17,7 +17,8 @@ from jobs.durable import Snooze, Stop, insist
 from notifications import rendering
 from notifications.channels.base import Busy, Message
 from notifications.models import Booking, Delivery, Payment, ReminderRule
-from notifications.planning import Reason, State, unwanted
+from notifications.overrides import switched_on
+from notifications.planning import Kind, Reason, State, still_unwanted
 
 QUARANTINE = timedelta(seconds=10)  # a request begins within this time of its intent, or not at all
 
@@ -57,15 +58,17 @@ def _still_wanted(job: ledger.Job) -> Q:
     A cancel, a move and a payment change the delivery's own row too, so they and this UPDATE wait for each other on
     that row; the conditions on other tables cover rows that were changed past the application.
     """
-    open_anchors = (
-        Booking.objects.filter(pk=OuterRef("booking_id"), revision=OuterRef("revision"), status=Booking.Status.BOOKED),
-        Payment.objects.filter(pk=OuterRef("payment_id"), revision=OuterRef("revision"), status=Payment.Status.OPEN),
-    )
-    rule = ReminderRule.objects.filter(pk=OuterRef("rule_id"), active=True)
+    booking = Booking.objects.filter(pk=OuterRef("booking_id"), revision=OuterRef("revision"))
+    payment = Payment.objects.filter(pk=OuterRef("payment_id"), revision=OuterRef("revision"))
+    of_cancelled = Q(Exists(ReminderRule.objects.filter(pk=OuterRef("rule_id"), anchor=Kind.BOOKING_CANCELLED)))
     return (
         Q(state=State.PLANNED, send_at__lte=Now(), useful_until__gt=Now())
-        & Q(Exists(open_anchors[0]) | Exists(open_anchors[1]))
-        & Q(Exists(rule))
+        & (
+            Q(Exists(payment.filter(status=Payment.Status.OPEN)))
+            | (~of_cancelled & Q(Exists(booking.filter(status=Booking.Status.BOOKED))))
+            | (of_cancelled & Q(Exists(booking.filter(status=Booking.Status.CANCELLED))))
+        )
+        & switched_on()
         & Q(ledger.holds(job))
     )
 
@@ -79,7 +82,7 @@ def why_not(mine: QuerySet[Delivery]) -> str:
         return delivery.state
     if delivery.send_at > now:
         raise Snooze(delivery.send_at)
-    reason = unwanted(delivery.rule, delivery.anchor)
+    reason = still_unwanted(delivery)
     if not reason and delivery.revision != delivery.anchor.revision:
         reason = Reason.RESCHEDULED
     if not reason and delivery.useful_until <= now:

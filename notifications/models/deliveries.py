@@ -33,6 +33,7 @@ class Delivery(models.Model):
         NO_ADDRESS = "no_address", "the customer has no address for this channel"
         OPTED_OUT = "opted_out", "the customer does not want messages by this channel"
         SUPPRESSED = "suppressed", "the address bounced, complained or said STOP"
+        OTHER_CHANNEL = "other_channel", "it goes by another channel now"
         QUIET_HOURS = "quiet_hours", "it would have come in quiet hours"
         SUPERSEDED = "superseded", "a more relevant message went out instead"
         IN_DIGEST = "in_digest", "its content went out in another message of that day"

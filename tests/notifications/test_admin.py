@@ -170,17 +170,6 @@ def test_a_payment_made_and_paid_in_the_admin(olga: Client) -> None:
     assert "ISO 4217" in bad.content.decode()
 
 
-def test_a_changed_rule_replans_as_a_job(olga: Client) -> None:
-    rule = ReminderRule.objects.get(name__startswith="1 hour")
-    fields = {"name": rule.name, "anchor": rule.anchor, "offset": "-02:00:00", "at_time": ""}
-    fields |= {"channels": '["email"]', "tolerance": "0", "quiet": "later", "repeat_times": "0", "level": "0"}
-    url = reverse("admin:notifications_reminderrule_change", args=[rule.pk])
-    olga.post(url, fields | {"message": rule.message, "active": "on", "useful_for": ""})
-    rule.refresh_from_db()
-    assert rule.offset == timedelta(hours=-2)
-    assert Job.objects.get().task == "notifications.reconcile"
-
-
 def test_withdrawing_a_delivery_and_sending_a_refused_one_again(olga: Client) -> None:
     booking = make_booking(alice())
     first, second, _ = booking.deliveries.order_by("send_at")

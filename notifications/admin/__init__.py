@@ -5,13 +5,15 @@ always follow; what became of them is shown as messages.
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
 from notifications import bookings, payments, reconciler
+from notifications.admin.rules import ReminderRuleAdmin as ReminderRuleAdmin
+from notifications.admin.undeletable import Undeletable
 from notifications.forms import BookingForm, PaymentForm
-from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
+from notifications.models import Booking, Customer, Delivery, Payment
 
 
 def show(admin_page: Any, request: HttpRequest, receipt: bookings.Receipt) -> None:
@@ -40,13 +42,6 @@ class DeliveryInline(admin.TabularInline[Delivery, Any]):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class Undeletable:
-    """Rows that deliveries refer to are cancelled or switched off instead, so that the story stays whole."""
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
 
@@ -140,17 +135,6 @@ class PaymentAdmin(ByVerb, admin.ModelAdmin[Payment]):
             self.log_change(request, payment, done)
             self.message_user(request, f"{payment}: {done}.")
             show(self, request, receipt)
-
-
-@admin.register(ReminderRule)
-class ReminderRuleAdmin(Undeletable, admin.ModelAdmin[ReminderRule]):
-    list_display = ("name", "anchor", "offset", "at_time", "channels", "message", "active")
-    list_filter = ("anchor", "active")
-
-    def save_model(self, request: HttpRequest, obj: ReminderRule, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        reconciler.reconcile_all.delay()  # a row of this transaction: the rule and its consequences go together
-        self.message_user(request, "Existing bookings and payments are being planned anew.")
 
 
 @admin.register(Delivery)
