@@ -1,3 +1,5 @@
+"""The addresses that providers call."""
+
 from django.urls import path
 
 from notifications.callbacks import email, generic, twilio
