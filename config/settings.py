@@ -198,6 +198,7 @@ CELERY_IMPORTS = [
     "jobs.executor",
     "jobs.revoking",
     "jobs.task_runner",
+    "notifications.doubts",
     "notifications.reminders",
     "notifications.reconciler",
 ]
@@ -225,6 +226,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "notifications.settle",
         "schedule": 60.0,
         "options": {"queue": JOBS_CLOCK_QUEUE, "expire_seconds": 60},
+    },
+    "notifications: ask what became of doubts": {
+        "task": "notifications.look_up",
+        "schedule": 300.0,
+        "options": {"queue": "messages", "expire_seconds": 300},
     },
     "notifications: plan what is missing": {
         "task": "notifications.reconcile",

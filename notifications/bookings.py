@@ -40,8 +40,8 @@ class Receipt:
     def of(cls, anchor: Booking | Payment, done: Plan) -> "Receipt":
         """Read after the plan and in one go: a reminder that is sent meanwhile must show somewhere."""
         now = defaultdict(list)
-        for delivery in anchor.deliveries.select_related("rule"):
-            now[delivery.state].append(delivery)
+        for delivery in anchor.deliveries.select_related("rule", "digest"):
+            now[delivery.fate].append(delivery)
         state = Delivery.State
         return cls(done.added + done.moved, done.withdrawn, now[state.SENDING], now[state.SENT], now[state.IN_DOUBT])
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from jobs import ledger
+from notifications import guarantees
 from notifications.models import Delivery
 from notifications.timing import Window
 
@@ -104,10 +105,10 @@ def _withdraw(deliveries: list[Delivery], reason: str, done: Plan) -> None:
     for start in range(0, len(deliveries), CHUNK):
         some = {delivery.pk: delivery for delivery in deliveries[start : start + CHUNK]}
         rows = in_order(Delivery.objects.filter(pk__in=some))
-        rows.filter(state=State.PLANNED).update(state=State.SKIPPED, reason=reason)
+        rows.filter(state=State.PLANNED).update(**guarantees.unless_in_doubt(State.SKIPPED, reason=reason))
         ledger.cancel(some, Reason(reason).label)
-        for delivery in rows:
-            (done.withdrawn if delivery.state == State.SKIPPED else done.in_flight).append(delivery)
+        for delivery in rows.select_related("digest"):
+            (done.withdrawn if delivery.fate == State.SKIPPED else done.in_flight).append(delivery)
 
 
 def _set_window(deliveries: list[Delivery], state: str) -> list[Delivery]:

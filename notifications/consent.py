@@ -14,6 +14,7 @@ from django.db.models.functions import Lower
 
 from notifications import reconciler
 from notifications.models import Channel, Consent, ConsentEvent, Customer, Suppression
+from notifications.reach import normalised as normalised
 
 Source, Cause = ConsentEvent.Source, Suppression.Cause
 
@@ -40,11 +41,6 @@ START = frozenset(["START", "YES", "UNSTOP", "ANMELDEN", "ALTA"])
 def needs_consent(channel: str) -> bool:
     """Whether silence is a no on that channel (OPT_IN_CHANNELS)."""
     return channel in settings.OPT_IN_CHANNELS
-
-
-def normalised(channel: str, address: str) -> str:
-    """The address as suppressions have it: mail addresses do not differ by case here."""
-    return address.strip().lower() if channel == Channel.EMAIL else address.strip()
 
 
 def record(

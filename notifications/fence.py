@@ -1,102 +1,132 @@
-"""The intent fence: the guard between a delivery and its provider, and the record of what the provider said.
+"""The intent fence: the guard between a delivery and its provider.
 
-Used by `reminders.deliver`. The promise: a cancel, a move or a payment and a delivery's intent come one after the
-other; when the cancel is first, no provider is called.
+Used by `sending`. The promise: a cancel, a move, a payment or an opt-out and a delivery's intent come one after the
+other; when the intent comes second, no provider is called.
 """
 
 import time
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
 
-from django.db import InterfaceError, OperationalError
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from jobs import ledger
-from jobs.durable import Snooze, Stop, insist
-from notifications import rendering
-from notifications.channels.base import Busy, Message
+from jobs.durable import Stop, insist
+from notifications import crowding, digests, reach
+from notifications.channels.base import Busy
+from notifications.guarantees import QUARANTINE
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from notifications.overrides import switched_on
-from notifications.planning import Kind, Reason, State, still_unwanted
-
-QUARANTINE = timedelta(seconds=10)  # a request begins within this time of its intent, or not at all
+from notifications.planning import Reason, State, still_unwanted
 
 
-def intend(mine: QuerySet[Delivery], job: ledger.Job) -> bool:
-    """Write the intent. The request has to begin within QUARANTINE of it, or not at all."""
+def intend(delivery: Delivery, address: str, job: ledger.Job) -> bool:
+    """Write the intent. The request has to begin within the quarantine of it, or not at all.
+
+    False: something does not hold any more, see `why_not`. Raises Busy for a worker that was stopped meanwhile,
+    digests.Changed when the message has to be written anew.
+    """
     asked = time.monotonic()
+    mine = Delivery.objects.filter(pk=delivery.pk)
     try:
-        if not mine.filter(_still_wanted(job)).update(state=State.SENDING, token=job.token, intent_at=Now()):
-            return False
+        with _alone(delivery):
+            if crowding.day_is_full(delivery):
+                return False
+            wanted = mine.filter(_still_wanted(delivery, address, job))
+            if not wanted.update(state=State.SENDING, token=job.token, intent_at=Now()):
+                return False
+            digests.take_along(delivery)
         if time.monotonic() - asked <= QUARANTINE.total_seconds():
             return True
     except (OperationalError, InterfaceError):
-        _take_back(mine, job)
+        _take_back(delivery, job)
         raise
-    _take_back(mine, job)
+    _take_back(delivery, job)
     raise Busy("this worker was stopped between the intent and the request")
 
 
-def _take_back(mine: QuerySet[Delivery], job: ledger.Job) -> None:
+@contextmanager
+def _alone(delivery: Delivery) -> Iterator[None]:
+    """A transaction that holds the customer, where the intent depends on what else the customer gets."""
+    if not crowding.counts(delivery):
+        yield  # one UPDATE needs no transaction
+        return
+    with transaction.atomic():
+        crowding.locked(delivery.customer_id)
+        digests.lock(delivery)
+        yield
+
+
+def _take_back(delivery: Delivery, job: ledger.Job) -> None:
     """Certainly nothing was sent, whether or not the intent was written; a cancel may have been promised meanwhile."""
-    insist(lambda: mine.filter(state=State.SENDING, token=job.token).update(state=State.PLANNED))
+    insist(lambda: _back(delivery, Delivery.objects.filter(pk=delivery.pk, state=State.SENDING, token=job.token)))
 
 
-def rendered(delivery: Delivery, mine: QuerySet[Delivery]) -> Message:
-    try:
-        return rendering.render(delivery)
-    except Exception as exc:
-        why = f"{type(exc).__name__}: {exc}"
-        mine.filter(state=State.PLANNED).update(state=State.SKIPPED, reason=Reason.BROKEN_TEMPLATE, detail=why)
-        raise
+def _back(delivery: Delivery, intent: QuerySet[Delivery]) -> None:
+    with transaction.atomic():
+        if intent.update(state=State.PLANNED) and not delivery.doubts:
+            digests.give_back(delivery)
 
 
-def _still_wanted(job: ledger.Job) -> Q:
+def _still_wanted(delivery: Delivery, address: str, job: ledger.Job) -> Q:
     """The intent fence: everything that has to hold at the moment before the provider is called.
 
-    A cancel, a move and a payment change the delivery's own row too, so they and this UPDATE wait for each other on
-    that row; the conditions on other tables cover rows that were changed past the application.
+    A cancel, a move, a payment and an opt-out change the delivery's own row too, so they and this UPDATE wait for each
+    other on that row; the conditions on other tables cover rows that were changed past the application.
     """
-    booking = Booking.objects.filter(pk=OuterRef("booking_id"), revision=OuterRef("revision"))
-    payment = Payment.objects.filter(pk=OuterRef("payment_id"), revision=OuterRef("revision"))
-    of_cancelled = Q(Exists(ReminderRule.objects.filter(pk=OuterRef("rule_id"), anchor=Kind.BOOKING_CANCELLED)))
-    return (
-        Q(state=State.PLANNED, send_at__lte=Now(), useful_until__gt=Now())
-        & (
-            Q(Exists(payment.filter(status=Payment.Status.OPEN)))
-            | (~of_cancelled & Q(Exists(booking.filter(status=Booking.Status.BOOKED))))
-            | (of_cancelled & Q(Exists(booking.filter(status=Booking.Status.CANCELLED))))
-        )
-        & switched_on()
-        & Q(ledger.holds(job))
-    )
+    holds = Q(state=State.PLANNED, send_at__lte=Now()) & Q(ledger.holds(job))
+    for _, condition in checks(delivery, address):
+        holds &= condition
+    return holds
 
 
-def why_not(mine: QuerySet[Delivery]) -> str:
-    """The fence did not open: find out why, and record it if the delivery is still waiting."""
-    rows = mine.select_related("rule", "customer", "booking", "payment").annotate(now=Now())
-    delivery = rows.get()
-    now: datetime = delivery.now  # the database's: this machine's clock may be wrong
-    if delivery.state != State.PLANNED:
-        return delivery.state
-    if delivery.send_at > now:
-        raise Snooze(delivery.send_at)
-    reason = still_unwanted(delivery)
-    if not reason and delivery.revision != delivery.anchor.revision:
-        reason = Reason.RESCHEDULED
-    if not reason and delivery.useful_until <= now:
-        reason = Reason.TOO_LATE
-    if not reason:
-        raise Stop("the job was cancelled, or given to another worker")
-    return _end(mine.filter(state=State.PLANNED), State.SKIPPED, reason=reason)
+def checks(delivery: Delivery, address: str) -> list[tuple[str, Q]]:
+    """What has to hold, and the reason why not where it does not; in the order in which a failure is told."""
+    rule = ReminderRule.objects.filter(pk=OuterRef("rule_id"), anchor=delivery.rule.anchor)
+    return [
+        (Reason.CANCELLED, Q(_open_anchor(delivery))),
+        (Reason.RULE_OFF, Q(Exists(rule)) & switched_on()),
+        (Reason.TOO_LATE, Q(useful_until__gt=Now())),
+        *reach.conditions(delivery.channel, address),
+        (Reason.SUPERSEDED, ~Q(crowding.superseded(delivery))),
+    ]
 
 
-def settle(intent: QuerySet[Delivery], state: Delivery.State, **changes: Any) -> str:
-    """What the provider said must not be forgotten because the database hiccups."""
-    return str(insist(lambda: _end(intent, state, **changes)))
+def _open_anchor(delivery: Delivery) -> Exists:
+    """No join: a joined UPDATE would look at the rows as they were before it waited for a lock."""
+    if delivery.payment_id:
+        payments = Payment.objects.filter(pk=OuterRef("payment_id"), revision=OuterRef("revision"))
+        return Exists(payments.filter(status=Payment.Status.OPEN))
+    over = delivery.rule.anchor == ReminderRule.Anchor.BOOKING_CANCELLED
+    status = Booking.Status.CANCELLED if over else Booking.Status.BOOKED
+    bookings = Booking.objects.filter(pk=OuterRef("booking_id"), revision=OuterRef("revision"), status=status)
+    return Exists(bookings.filter(confirmed_at__isnull=True) if delivery.rule.unless_confirmed else bookings)
 
 
-def _end(rows: QuerySet[Delivery], state: Delivery.State, **changes: Any) -> str:
-    rows.update(state=state, **changes)
-    return state
+def why_not(pk: UUID, job: ledger.Job) -> str:
+    """The fence did not open: the reason, as the rows are now. Raises Busy when nothing stands in the way any more,
+    Stop when the job is not ours any more.
+    """
+    delivery = Delivery.objects.select_related("rule", "customer", "booking", "payment").get(pk=pk)
+    if reason := still_unwanted(delivery):
+        return reason
+    if delivery.revision != delivery.anchor.revision:
+        return Reason.RESCHEDULED
+    conditions = checks(delivery, delivery.customer.address(delivery.channel))
+    conditions.append(("", Q(ledger.holds(job))))
+    flags = {
+        f"holds_{n}": Case(When(holds, then=Value(True)), default=Value(False))
+        for n, (_, holds) in enumerate(conditions)
+    }
+    held = Delivery.objects.filter(pk=pk).annotate(**flags).values_list(*flags).get()
+    for (reason, _), holds in zip(conditions, held, strict=True):
+        if not holds and reason:
+            return reason
+    if crowding.day_is_full(delivery):
+        return Reason.DAY_FULL
+    if held[-1]:
+        raise Busy("the customer's address, or what else they get, was changed at this very moment")
+    raise Stop("the job was cancelled, or given to another worker")

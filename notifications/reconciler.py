@@ -12,11 +12,12 @@ from uuid import UUID
 
 from celery import shared_task
 from django.db import transaction
-from django.db.models import OuterRef, QuerySet
+from django.db.models import F, OuterRef, QuerySet
 from django.utils import timezone
 
 from jobs import ledger
 from jobs.durable import Durable
+from notifications import guarantees
 from notifications.changes import CHUNK, Plan, Reason, State, in_order
 from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule, RuleOverride
 from notifications.planning import BOOKING_KINDS
@@ -96,8 +97,10 @@ def settle() -> int:
             rows = Delivery.objects.filter(
                 pk__in=list(some.select_for_update(skip_locked=True).values_list("pk", flat=True))
             )
-            ended += rows.filter(state=State.PLANNED).update(state=state, reason=reason, detail="see its job")
-            ended += rows.filter(state=State.SENDING).update(state=State.IN_DOUBT, detail="its job ended while sending")
+            end = guarantees.unless_in_doubt(state, reason=reason, detail="see its job")
+            ended += rows.filter(state=State.PLANNED).update(**end)
+            lost = {"state": State.IN_DOUBT, "doubts": F("doubts") + 1, "detail": "its job ended while sending"}
+            ended += rows.filter(state=State.SENDING).update(**lost)
     return ended
 
 
@@ -106,9 +109,11 @@ def withdraw(ids: Iterable[UUID], who: str) -> int:
     wanted = list(ids)
     with transaction.atomic():
         rows = in_order(Delivery.objects.filter(pk__in=wanted, state=State.PLANNED))
-        withdrawn = rows.update(state=State.SKIPPED, reason=Reason.JOB_CANCELLED, detail=f"by {who}")
+        end = guarantees.unless_in_doubt(State.SKIPPED, reason=Reason.JOB_CANCELLED, detail=f"by {who}")
+        certain = rows.filter(doubts=0).count()  # of the others an earlier attempt may have been taken
+        rows.update(**end)
         ledger.cancel(wanted, f"withdrawn by {who}")
-    return withdrawn
+    return certain
 
 
 def resend(ids: Iterable[UUID], who: str) -> int:

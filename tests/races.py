@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,8 +78,8 @@ class HeldRendering:
         self.reached, self.go_on, self.render = threading.Event(), threading.Event(), rendering.render
         monkeypatch.setattr(rendering, "render", self.held)
 
-    def held(self, delivery: Any) -> Any:
-        message = self.render(delivery)
+    def held(self, delivery: Any, **facts: Any) -> Any:
+        message = self.render(delivery, **facts)
         self.reached.set()
         assert self.go_on.wait(PATIENCE)
         return message
@@ -90,7 +91,7 @@ class HeldProvider:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.called, self.answer = threading.Event(), threading.Event()
         self.sent: list[str] = []
-        monkeypatch.setitem(CHANNELS, "email", self.send)
+        monkeypatch.setitem(CHANNELS, "email", replace(CHANNELS["email"], send=self.send))
 
     def send(self, message: Any, *, idempotency_key: str) -> Receipt:
         self.called.set()

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 
+from notifications import doubts
 from notifications.models import Channel, Consent, ConsentEvent, Customer, Delivery, ProviderEvent, Suppression
 
 Outcome, Cause = Delivery.Outcome, Suppression.Cause
@@ -77,14 +78,7 @@ def _outcome(delivery: Delivery, event: Event) -> None:
         better = RANKS[: RANKS.index(event.outcome)]
         row.filter(outcome__in=better).update(outcome=event.outcome, outcome_at=Now())
     if event.accepted:
-        known = {"provider_id": event.provider_id} if event.provider_id else {}
-        row.filter(state=Delivery.State.IN_DOUBT).update(
-            state=Delivery.State.SENT,
-            doubts=0,
-            sent_at=Coalesce("intent_at", Now()),
-            detail=f"{event.provider} knows it: {event.kind}",
-            **known,
-        )
+        doubts.resolve([delivery.pk], "sent", event.provider, event.kind, provider_id=event.provider_id)
 
 
 # --- Who may not be written to -------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Deliveries: one message to one recipient, and what became of it."""
 
+from collections.abc import Sequence
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -105,8 +107,16 @@ class Delivery(models.Model):
             ),
         ]
 
+    # The other deliveries whose content this one's message has, while it is being sent: see digests.py.
+    companions: Sequence["Delivery"] = ()
+
     def __str__(self) -> str:
         return f"{self.rule} by {self.channel}: {self.state}"
+
+    @property
+    def fate(self) -> str:
+        """The state of the message that carries it: its own, or that of the digest that took it along."""
+        return self.digest.state if self.digest and self.reason == self.Reason.IN_DIGEST else self.state
 
     @property
     def anchor(self) -> Booking | Payment:

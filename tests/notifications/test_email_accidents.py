@@ -11,8 +11,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError
 from django_celery_results.models import TaskResult
 
+from jobs.durable import insist
 from jobs.models import Attempt, Job
-from notifications import fence
+from notifications import fence, outcomes
 from notifications.models import Delivery
 from tests.factories import alice, bob, make_booking
 from tests.notifications.test_reminders import due_now, first
@@ -126,7 +127,7 @@ def test_an_address_that_cannot_be_used_is_refused_and_not_in_doubt(server: Serv
 def test_a_database_that_is_away_for_a_moment_loses_no_reminder(worker, monkeypatch) -> None:
     delivery = due_now(first(make_booking(alice())))
 
-    def locked(delivery: Delivery) -> None:
+    def locked(*_: object) -> None:
         raise OperationalError("database is locked")
 
     monkeypatch.setattr(fence, "_still_wanted", locked)
@@ -136,15 +137,18 @@ def test_a_database_that_is_away_for_a_moment_loses_no_reminder(worker, monkeypa
 
 def test_what_the_server_took_is_sent_although_the_database_hiccups(worker, monkeypatch) -> None:
     delivery = due_now(first(make_booking(alice())))
-    real, calls = fence._end, []
+    real, calls = insist, []
 
-    def end(*args: Any, **kwargs: Any) -> str:
-        calls.append(args)
-        if len(calls) == 1:
-            raise OperationalError("database is locked")
-        return real(*args, **kwargs)
+    def hiccup(write: Callable[[], object]) -> object:
+        def first_time() -> object:
+            calls.append(write)
+            if len(calls) == 1:
+                raise OperationalError("database is locked")
+            return write()
 
-    monkeypatch.setattr(fence, "_end", end)
+        return real(first_time)
+
+    monkeypatch.setattr(outcomes, "insist", hiccup)
     worker.run_due()
     delivery.refresh_from_db()
     assert delivery.state == "sent"

@@ -1,5 +1,6 @@
 """Planning is reconciliation, and sending goes through one gate."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -226,9 +227,9 @@ def test_a_worker_that_lost_its_job_does_not_send(worker: InProcessWorker, monke
     delivery = due_now(first(make_booking(alice())))
     render = rendering.render
 
-    def slowly(row):
+    def slowly(row, **facts):
         Job.objects.filter(pk=delivery.pk).update(token=7)
-        return render(row)
+        return render(row, **facts)
 
     monkeypatch.setattr(rendering, "render", slowly)
     worker.run_due()
@@ -249,7 +250,7 @@ def provider(monkeypatch, answer: Exception) -> None:
     def send(message, *, idempotency_key):
         raise answer
 
-    monkeypatch.setitem(CHANNELS, "email", send)
+    monkeypatch.setitem(CHANNELS, "email", replace(CHANNELS["email"], send=send))
 
 
 def test_a_busy_provider_is_tried_again_later(worker: InProcessWorker, monkeypatch) -> None:
@@ -323,9 +324,9 @@ def test_a_job_cancelled_while_it_runs_does_not_send_and_ends_as_cancelled(worke
     delivery = due_now(first(make_booking(alice())))
     render = rendering.render
 
-    def meanwhile(row):
+    def meanwhile(row, **facts):
         assert ledger.cancel([delivery.pk], "olga said so") == {delivery.pk: "in flight"}
-        return render(row)
+        return render(row, **facts)
 
     monkeypatch.setattr(rendering, "render", meanwhile)
     worker.run_due()

@@ -1,0 +1,161 @@
+"""What the provider said, written into the delivery; and what follows from it.
+
+Used by `sending`, and by `doubts` for what becomes known later. Each outcome is one guarded UPDATE under the attempt's
+token; a refusal, the next channel and a digest's parts go in one transaction. The promise: what a provider said is
+not forgotten because the database hiccups, and an attempt that was given up for dead still tells what it knows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, F, PositiveSmallIntegerField, Q, QuerySet, Value, When
+from django.db.models.functions import Now
+
+from jobs import ledger
+from jobs.durable import insist
+from notifications import digests, fallbacks, guarantees, reach
+from notifications.channels.base import Receipt
+from notifications.fallbacks import JobFor
+from notifications.models import Delivery, Suppression
+
+State, Reason = Delivery.State, Delivery.Reason
+COUNT = PositiveSmallIntegerField()
+ELSEWHERE = (Reason.NO_ADDRESS, Reason.OPTED_OUT, Reason.SUPPRESSED, Reason.OTHER_CHANNEL)  # of this channel only
+
+
+@dataclass(frozen=True)
+class Intent:
+    """One attempt of one delivery, under its job's token."""
+
+    delivery: Delivery
+    token: int
+    job_for: JobFor
+
+    @property
+    def rows(self) -> QuerySet[Delivery]:
+        """In doubt too: if this worker was slow and given up for dead, it still is the one who knows the answer."""
+        live = [State.SENDING, State.IN_DOUBT]
+        return Delivery.objects.filter(pk=self.delivery.pk, token=self.token, state__in=live)
+
+    def accepted(self, receipt: Receipt) -> str:
+        told = {"sent_at": Now(), "provider_id": receipt.provider_id} | _cost(receipt)
+        return _insist(lambda: self.rows.update(state=State.SENT, doubts=_without_mine(), **told), State.SENT)
+
+    def put_back(self, why: str) -> str:
+        """Certainly not taken, this time."""
+        return _insist(partial(self._put_back, why), State.PLANNED)
+
+    def refused(self, why: str, suppress: str = "") -> str:
+        """Certainly not taken, and it never will be."""
+        return _insist(partial(self._refused, why, suppress), State.REFUSED)
+
+    def rerouted(self, why: str) -> bool:
+        """Another channel takes over, if there is one, from a provider that certainly has not taken it."""
+        end = _known(State.SKIPPED, reason=Reason.OTHER_CHANNEL, detail=why)
+        return bool(insist(partial(_end_and_go_on, self.rows, self.delivery, self.job_for, end, only_if_next=True)))
+
+    def unknown(self, why: str, *, again: bool) -> str:
+        """Nobody knows whether it was taken: counted, whatever comes after it. Returns the delivery's state.
+
+        A callback may have been faster than the answer: what the provider delivered or bounced, it has taken.
+        """
+        mine = self.rows.filter(state=State.SENDING)  # one who gave it up for dead has counted it already
+        had = [Delivery.Outcome.DELIVERED, Delivery.Outcome.BOUNCED, Delivery.Outcome.COMPLAINED]
+        told, otherwise = Q(outcome__in=had), State.PLANNED if again else State.IN_DOUBT
+        changes = {
+            "state": Case(When(told, then=Value(State.SENT)), default=Value(otherwise)),
+            "doubts": Case(When(told, then=F("doubts")), default=F("doubts") + 1, output_field=COUNT),
+            "sent_at": Case(When(told, then=F("intent_at")), default=F("sent_at")),
+            "detail": why,
+        }
+        insist(lambda: mine.update(**changes))
+        return str(Delivery.objects.values_list("state", flat=True).get(pk=self.delivery.pk))
+
+    def _put_back(self, why: str) -> None:
+        with transaction.atomic():
+            given_up = bool(self.rows.filter(state=State.IN_DOUBT).values_list("pk"))
+            if self.rows.update(doubts=_without_mine(), state=State.PLANNED, detail=why):
+                if not self.delivery.doubts:
+                    digests.give_back(self.delivery)
+                if given_up:  # its job is over
+                    ledger.retry([self.delivery.pk])
+
+    def _refused(self, why: str, suppress: str) -> None:
+        with transaction.atomic():
+            if suppress:
+                suppress_address(self.delivery, suppress, why)
+            _end_and_go_on(self.rows, self.delivery, self.job_for, _known(State.REFUSED, detail=why))
+
+
+def skipped(delivery: Delivery, job_for: JobFor, reason: str, detail: str = "") -> str:
+    """It does not go out, for a reason of ours. In doubt, if an earlier attempt may have been taken."""
+    rows = Delivery.objects.filter(pk=delivery.pk, state=State.PLANNED)
+    end = guarantees.unless_in_doubt(State.SKIPPED, reason=reason, **({"detail": detail} if detail else {}))
+    if reason in ELSEWHERE:
+        _end_and_go_on(rows, delivery, job_for, end)
+    else:
+        rows.update(**end)
+    return str(Delivery.objects.values_list("state", flat=True).get(pk=delivery.pk))
+
+
+def rerouted_unsent(delivery: Delivery, job_for: JobFor, why: str) -> bool:
+    """Another channel takes over before anybody was asked. False: there is none."""
+    rows = Delivery.objects.filter(pk=delivery.pk, state=State.PLANNED, doubts=0)
+    end = {"state": State.SKIPPED, "reason": Reason.OTHER_CHANNEL, "detail": why}
+    return _end_and_go_on(rows, delivery, job_for, end, only_if_next=True)
+
+
+def suppress_address(delivery: Delivery, cause: str, detail: str) -> None:
+    address = reach.normalised(delivery.channel, delivery.customer.address(delivery.channel))
+    barred = Suppression(channel=delivery.channel, address=address, cause=cause, detail=detail)
+    Suppression.objects.bulk_create([barred], ignore_conflicts=True)
+
+
+def end_for_good(rows: QuerySet[Delivery], delivery: Delivery, job_for: JobFor, **columns: Any) -> bool:
+    """Somebody knows now that it was not taken: as if its provider had refused it. False: `rows` was empty."""
+    return _end_and_go_on(rows, delivery, job_for, {"state": State.REFUSED, **columns})
+
+
+def _end_and_go_on(
+    rows: QuerySet[Delivery], delivery: Delivery, job_for: JobFor, end: dict[str, Any], *, only_if_next: bool = False
+) -> bool:
+    """End the delivery and plan the next channel, in one transaction and in everybody's order of locks."""
+    with transaction.atomic():
+        anchor = fallbacks.open_anchor(delivery) if fallbacks.others(delivery) else None
+        if only_if_next and anchor is None:
+            return False
+        if not rows.update(**end):
+            return False
+        if Delivery.objects.values_list("state", flat=True).get(pk=delivery.pk) == State.IN_DOUBT:
+            return not only_if_next  # it may have been taken: no other channel
+        following = anchor and fallbacks.plan_next(delivery, anchor, job_for)
+        if only_if_next and following is None:
+            transaction.set_rollback(True)
+            return False
+        digests.give_back(delivery)
+        return True
+
+
+def _known(state: Delivery.State, **others: Any) -> dict[str, Any]:
+    """The columns for what an attempt tells of itself: its own doubt, if it was given up for dead, is resolved."""
+    left = When(
+        Q(state=State.SENDING, doubts__gt=0) | Q(state=State.IN_DOUBT, doubts__gt=1), then=Value(State.IN_DOUBT)
+    )
+    return {"state": Case(left, default=Value(state)), "doubts": _without_mine(), **others}
+
+
+def _without_mine() -> Case:
+    mine = When(state=State.IN_DOUBT, doubts__gt=0, then=F("doubts") - 1)
+    return Case(mine, default=F("doubts"), output_field=COUNT)
+
+
+def _cost(receipt: Receipt) -> dict[str, Any]:
+    return {"segments": receipt.segments, "cost": receipt.cost, "cost_currency": receipt.currency}
+
+
+def _insist(write: Callable[[], object], state: Delivery.State) -> str:
+    insist(write)
+    return state.value
