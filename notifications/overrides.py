@@ -10,7 +10,7 @@ from copy import copy
 
 from django.db.models import Exists, OuterRef, Q
 
-from notifications.models import Booking, Payment, ReminderRule, RuleOverride
+from notifications.models import Booking, Delivery, Payment, ReminderRule, RuleOverride
 
 Anchor = Booking | Payment
 FIELDS = ("active", "offset", "at_time", "channels", "useful_for")  # None: as the rule says
@@ -46,6 +46,11 @@ class Overrides:
             if place in mine:
                 return mine[place]
         return None
+
+
+def rule_of(delivery: Delivery) -> ReminderRule:
+    """The rule of a delivery as it is for what the delivery is about. One query."""
+    return Overrides.of([delivery.rule]).apply(delivery.rule, delivery.anchor)
 
 
 def changed(rule: ReminderRule, override: RuleOverride) -> ReminderRule:

@@ -15,7 +15,7 @@ from django.db.models import prefetch_related_objects
 from notifications import timing
 from notifications.changes import Changes, Plan
 from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
-from notifications.overrides import Overrides
+from notifications.overrides import Overrides, rule_of
 from notifications.routes import UNREACHABLE, Routes
 
 State, Reason = Delivery.State, Delivery.Reason
@@ -89,9 +89,8 @@ def unwanted(rule: ReminderRule, anchor: Anchor) -> str:
 
 def still_unwanted(delivery: Delivery) -> str:
     """The same for a delivery that is about to be sent, and why its channel does not reach the customer."""
-    rule = Overrides.of([delivery.rule]).apply(delivery.rule, delivery.anchor)
     customer = delivery.customer
-    return unwanted(rule, delivery.anchor) or Routes([customer]).why_not(customer, delivery.channel)
+    return unwanted(rule_of(delivery), delivery.anchor) or Routes([customer]).why_not(customer, delivery.channel)
 
 
 # --- When ----------------------------------------------------------------------------------------------

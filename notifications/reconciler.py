@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from jobs import ledger
 from jobs.durable import Durable
-from notifications import guarantees
+from notifications import guarantees, zones
 from notifications.changes import CHUNK, Plan, Reason, State, in_order
 from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule, RuleOverride
 from notifications.planning import BOOKING_KINDS
@@ -130,6 +130,7 @@ def resend(ids: Iterable[UUID], who: str) -> int:
 @shared_task(base=Durable, name="notifications.reconcile")
 def reconcile_all() -> int:
     """Returns the number of deliveries that had to be changed."""
+    zones.refresh()
     return sum(done.changes for done in reconcile())
 
 

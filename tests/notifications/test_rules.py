@@ -101,6 +101,13 @@ def test_what_an_override_switched_on_goes_out_although_the_rule_is_off(worker: 
     assert len(mailoutbox) == 1
 
 
+def test_an_override_has_words_of_its_own(worker: Any, mailoutbox: Any) -> None:
+    RuleOverride.objects.create(rule=only_rule(), service="Surgery", message="booking_moved")
+    due_now(make_booking(alice(), service="Surgery").deliveries.get())
+    worker.run_due()
+    assert mailoutbox[0].subject.startswith("Moved:")
+
+
 def test_an_override_for_a_service_counts_for_the_payments_of_such_bookings() -> None:
     rule = only_rule(anchor="payment_due", offset=timedelta(), at_time=time(9), message="payment_upcoming")
     RuleOverride.objects.create(rule=rule, service="Surgery", active=False)
