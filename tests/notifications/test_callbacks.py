@@ -277,7 +277,7 @@ def told(client: Client, login: str = "dXNlcjpwYXNzd29yZA==", **fields: Any) -> 
 @pytest.mark.usefixtures("postmark")
 def test_a_bounce_is_recorded_and_the_address_left_alone(client: Client) -> None:
     delivery = a_delivery(channel="email", provider_id="pm-1")
-    bounce = {"RecordType": "Bounce", "ID": 42, "Type": "HardBounce", "BouncedAt": "2026-07-01T12:00:00Z"}
+    bounce: dict[str, Any] = {"RecordType": "Bounce", "ID": 42, "Type": "HardBounce", "BouncedAt": "2026-07-01T12:00:00Z"}
     for _ in range(2):
         assert told(client, **bounce) == 200
     delivery.refresh_from_db()
@@ -303,7 +303,7 @@ def test_the_metadata_names_a_delivery_in_doubt(client: Client) -> None:
 def test_a_complaint_after_a_delivery_counts(client: Client) -> None:
     delivery = a_delivery(channel="email", provider_id="pm-1")
     told(client, RecordType="Delivery", DeliveredAt="2026-07-01T12:00:00Z")
-    complaint = {"RecordType": "SpamComplaint", "ID": 43, "Type": "SpamComplaint", "BouncedAt": "2026-07-02T12:00:00Z"}
+    complaint: dict[str, Any] = {"RecordType": "SpamComplaint", "ID": 43, "Type": "SpamComplaint", "BouncedAt": "2026-07-02T12:00:00Z"}
     told(client, **complaint)
     delivery.refresh_from_db()
     assert delivery.outcome == "complained"

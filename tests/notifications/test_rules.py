@@ -244,7 +244,7 @@ def test_the_number_of_queries_depends_neither_on_anchors_nor_on_overrides_and_c
         Job.objects.all().delete()
         rows = list(Payment.objects.all())
         with CaptureQueriesContext(connection) as queries, transaction.atomic():
-            planning.decide(rows, Changes(reminders._job), Plan(), timezone.now())
+            planning.decide(rows, Changes(reminders.job_for), Plan(), timezone.now())
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 10
 
