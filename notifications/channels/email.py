@@ -10,6 +10,7 @@ import threading
 from email.utils import parseaddr
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import DatabaseError
@@ -89,6 +90,8 @@ def _open() -> BaseEmailBackend:
     try:
         backend = get_connection()
         backend.open()
+    except ImproperlyConfigured as exc:
+        raise Down(f"the mail backend is not configured: {type(exc).__name__}") from None
     except (OSError, smtplib.SMTPException) as exc:
         raise Down(f"no connection to the mail server: {type(exc).__name__}") from None
     email_apis.limit(backend)
