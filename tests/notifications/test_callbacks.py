@@ -312,12 +312,7 @@ def test_the_metadata_names_a_delivery_in_doubt(client: Client) -> None:
 def test_a_complaint_after_a_delivery_counts(client: Client) -> None:
     delivery = a_delivery(channel="email", provider_id="pm-1")
     told(client, RecordType="Delivery", DeliveredAt=DAY_ONE)
-    complaint: dict[str, Any] = {"RecordType": "SpamComplaint", "ID": 43, "BouncedAt": DAY_ONE}
-        "RecordType": "SpamComplaint",
-        "ID": 43,
-        "Type": "SpamComplaint",
-        "BouncedAt": "2026-07-02T12:00:00Z",
-    }
+    complaint: dict[str, Any] = {"RecordType": "SpamComplaint", "Type": "SpamComplaint", "ID": 43, "BouncedAt": DAY_ONE}
     told(client, **complaint)
     delivery.refresh_from_db()
     assert delivery.outcome == "complained"
