@@ -34,16 +34,20 @@ def send(message: Message, *, idempotency_key: str) -> Receipt:
     """Hand one mail to the server. Raises Busy, Refused or Unknown, see `base`."""
     mail = _mail(message, idempotency_key)
     with deadline.limit(settings.EMAIL_TOTAL_TIMEOUT):
-        kept = getattr(_local, "backend", None)
-        if kept is not None:
-            try:
-                return _hand_over(mail, kept, message.to)
-            except Gone:  # certainly not taken; a connection that was closed while idle looks like this
-                close()
-        receipt = _hand_over(mail, _open(), message.to)
+        receipt = _over_kept_or_new(mail, message.to)
     if settings.EMAIL_BACKEND == FILES:
         _show(message, idempotency_key)
     return receipt
+
+
+def _over_kept_or_new(mail: EmailMultiAlternatives, recipient: str) -> Receipt:
+    kept = getattr(_local, "backend", None)
+    if kept is not None:
+        try:
+            return _hand_over(mail, kept, recipient)
+        except Gone:  # certainly not taken; a connection that was closed while idle looks like this
+            close()
+    return _hand_over(mail, _open(), recipient)
 
 
 def provider(message: Message) -> str:
