@@ -49,14 +49,14 @@ def record(event: Event) -> bool:
         )
         if not new:
             return False
-        if delivery is not None:
-            _outcome(delivery, event)
         if event.suppress and event.address:
             detail = f"{event.provider} {event.kind} {event.code}".strip()
             consent.suppress(event.channel, event.address, event.suppress, detail)
         if event.said and event.address:
             verb = consent.stop if event.said == "stop" else consent.start
             verb(event.channel, event.address, actor=f"the customer, by {event.provider}", evidence=event.evidence)
+        if delivery is not None:
+            _outcome(delivery, event)  # last: replanning locks bookings before deliveries, as everybody does
         return True
 
 
