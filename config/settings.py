@@ -199,6 +199,7 @@ CELERY_IMPORTS = [
     "jobs.revoking",
     "jobs.task_runner",
     "notifications.doubts",
+    "notifications.inbox",
     "notifications.reminders",
     "notifications.reconciler",
 ]
@@ -231,6 +232,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "notifications.look_up",
         "schedule": 300.0,
         "options": {"queue": "messages", "expire_seconds": 300},
+    },
+    "notifications: delete what nobody sees any more": {
+        "task": "notifications.prune",
+        "schedule": 3600.0,
+        "options": {"queue": CELERY_TASK_DEFAULT_QUEUE, "expire_seconds": 3600},
     },
     "notifications: plan what is missing": {
         "task": "notifications.reconcile",

@@ -10,6 +10,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from notifications import bookings, payments, reconciler
+from notifications.admin.outbox import OutboxMessageAdmin as OutboxMessageAdmin
 from notifications.admin.rules import ReminderRuleAdmin as ReminderRuleAdmin
 from notifications.admin.undeletable import Undeletable
 from notifications.forms import BookingForm, PaymentForm

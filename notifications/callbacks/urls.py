@@ -1,4 +1,4 @@
-"""The addresses that providers call."""
+"""Where providers tell what became of messages; each view checks who speaks."""
 
 from django.urls import path
 
