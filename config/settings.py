@@ -172,6 +172,9 @@ JOBS_KEEP_COUNT = {
 }
 JOBS_KEEP_KEYS_DAYS = env.int("JOBS_KEEP_KEYS_DAYS", default=400)
 
+# The most processes that one may ask for, and that a worker's pool may grow to. Each is a process with its own memory.
+JOBS_MAX_PROCESSES = env.int("JOBS_MAX_PROCESSES", default=32)
+
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=2)

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from notifications import bookings, payments, reconciler
 from notifications.admin.outbox import OutboxMessageAdmin as OutboxMessageAdmin
@@ -53,17 +53,21 @@ class ByVerb(Undeletable):
     change: Any
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
-        try:
-            if change:
-                receipt = type(self).change(obj, **form.cleaned_data)
-            else:
-                made, receipt = type(self).make(**form.cleaned_data)
-                obj.pk = made.pk
-        except bookings.NotOpen as exc:  # somebody cancelled or paid it while this page was open
-            messages.error(request, str(exc))
+        if change:
+            receipt = type(self).change(obj, **form.cleaned_data)
         else:
-            show(self, request, receipt)
+            made, receipt = type(self).make(**form.cleaned_data)
+            obj.pk = made.pk
+        show(self, request, receipt)
         obj.refresh_from_db()
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)  # type: ignore[misc]  # the admin's
+        except bookings.NotOpen as exc:  # somebody cancelled or paid it while this page was open
+            messages.error(request, str(exc))  # and nothing else: the page's transaction is undone
+            return HttpResponseRedirect(request.get_full_path())
+        return answer
 
 
 @admin.register(Customer)
