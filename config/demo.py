@@ -101,9 +101,10 @@ class Demo:
         began_at, length = timezone.now(), self._length.total_seconds()
         day_in_zone = (began_at + PAYMENTS_AT * self._length).astimezone(ZONE)
         ReminderRule.objects.filter(anchor=ReminderRule.Anchor.PAYMENT_DUE).update(at_time=day_in_zone.time())
+        ReminderRule.objects.update(quiet_from=None, quiet_until=None)  # the demo is shown at any hour
         self._say(
             f"\nA minute between two sample bookings becomes {self._minute} s, and reminders of payments, which "
-            f"go out at 9:00, do so at {day_in_zone:%H:%M:%S} in {ZONE.key}."
+            f"go out at 9:00, do so at {day_in_zone:%H:%M:%S} in {ZONE.key}. There are no quiet hours here."
         )
         bookings = self._options.directory / "bookings.csv"
         bookings.write_text(quickened((SAMPLES / "bookings.csv").read_text("utf-8"), self._minute), "utf-8")

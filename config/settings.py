@@ -172,6 +172,9 @@ JOBS_KEEP_COUNT = {
 }
 JOBS_KEEP_KEYS_DAYS = env.int("JOBS_KEEP_KEYS_DAYS", default=400)
 
+# The most processes that one may ask for, and that a worker's pool may grow to. Each is a process with its own memory.
+JOBS_MAX_PROCESSES = env.int("JOBS_MAX_PROCESSES", default=32)
+
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=2)
@@ -199,6 +202,7 @@ CELERY_IMPORTS = [
     "jobs.revoking",
     "jobs.task_runner",
     "notifications.doubts",
+    "notifications.inbox",
     "notifications.reminders",
     "notifications.reconciler",
 ]
@@ -231,6 +235,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "notifications.look_up",
         "schedule": 300.0,
         "options": {"queue": "messages", "expire_seconds": 300},
+    },
+    "notifications: delete what nobody sees any more": {
+        "task": "notifications.prune",
+        "schedule": 3600.0,
+        "options": {"queue": CELERY_TASK_DEFAULT_QUEUE, "expire_seconds": 3600},
     },
     "notifications: plan what is missing": {
         "task": "notifications.reconcile",

@@ -1,4 +1,4 @@
-"""Where things are: the admin, and the pages behind the links in messages."""
+"""Where things are: the admin, the pages behind the links in messages, and what providers call."""
 
 from django.contrib import admin
 from django.urls import include, path

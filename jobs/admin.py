@@ -4,13 +4,14 @@ import uuid
 from collections import Counter
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.http import HttpRequest
 from django.utils import timezone
 
-from jobs import ledger, limits, pauses, ticks
-from jobs.models import Attempt, Clock, Job, KeyLimit, Pause, Queue, SchedulePolicy
+from jobs import crews, ledger, limits, pauses, ticks
+from jobs.models import Attempt, Clock, Job, KeyLimit, Pause, Queue, QueueWorker, SchedulePolicy
 
 
 class AttemptInline(admin.TabularInline[Attempt, Job]):
@@ -89,15 +90,57 @@ class JobAdmin(admin.ModelAdmin[Job]):
             self.log_change(request, job, verb)
 
 
+class QueueForm(forms.ModelForm[Queue]):
+    SCALING = frozenset({"desired_processes", "reason"})
+    reason = forms.CharField(required=False, help_text="of another number of processes")
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if "desired_processes" in self.changed_data and not data.get("reason"):
+            self.add_error("reason", "Say why so many processes are wanted.")
+        return data
+
+
 @admin.register(Queue)
 class QueueAdmin(admin.ModelAdmin[Queue]):
-    list_display = ("name", "window", "concurrency", "rate", "paused")
+    form = QueueForm
+    list_display = ("name", "window", "concurrency", "rate", "processes", "paused")
     actions = ("pause", "resume")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Queue]:
         pause = pauses.in_force(Pause.objects.filter(kind=Pause.Kind.QUEUE, name=OuterRef("name")))
         told = {f"paused_{what}": Subquery(pause.values(what)[:1]) for what in ("by", "until", "reason")}
-        return super().get_queryset(request).annotate(**told)
+        crew = QueueWorker.objects.filter(crews.PRESENT, queue=OuterRef("name")).order_by().values("queue")
+        actual = Subquery(crew.annotate(total=Sum("processes")).values("total"))
+        return super().get_queryset(request).annotate(actual=actual, **told)
+
+    @admin.display(description="processes, actual / desired")
+    def processes(self, queue: Any) -> str:
+        wanted = "as started" if queue.desired_processes is None else queue.desired_processes
+        why = f" by {queue.desired_by}. {queue.desired_reason}" if queue.desired_by else ""
+        return f"{queue.actual or 0} / {wanted}{why}"
+
+    def get_fields(self, request: HttpRequest, obj: Queue | None = None) -> tuple[str, ...]:
+        known = ("name", "window", "concurrency", "rate_count", "rate_period", "rate_burst")
+        shown = (*known, "processes") if obj else known
+        return (*shown, "desired_processes", "reason") if request.user.has_perm("jobs.scale_queue") else shown
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Queue | None = None) -> tuple[str, ...]:
+        return ("name", "processes") if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Queue, form: Any, change: bool) -> None:
+        """Only what was changed: the dispatcher keeps its counts in the same row."""
+        obj.save(update_fields=set(form.changed_data) - QueueForm.SCALING if change else None)
+        if "desired_processes" in form.changed_data:
+            crews.desire(obj.name, obj.desired_processes, by=str(request.user), reason=form.cleaned_data["reason"])
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        rest: Any = super().construct_change_message(request, form, formsets, add)
+        if "desired_processes" not in form.changed_data:
+            return rest
+        wanted, others = form.cleaned_data["desired_processes"], sorted(set(form.changed_data) - QueueForm.SCALING)
+        text = f"Desired processes: {wanted or 'as started'}. {form.cleaned_data['reason']}"
+        return f"{text} (also changed: {', '.join(others)})" if others else text
 
     @admin.display(description="rate")
     def rate(self, queue: Queue) -> str:
@@ -125,6 +168,27 @@ class QueueAdmin(admin.ModelAdmin[Queue]):
     def resume(self, request: HttpRequest, queryset: QuerySet[Queue]) -> None:
         resumed = pauses.resume("queue", queryset.values_list("name", flat=True))
         self.message_user(request, f"Resumed {resumed}.")
+
+
+@admin.register(QueueWorker)
+class QueueWorkerAdmin(admin.ModelAdmin[QueueWorker]):
+    """Who serves which queue; red: it went away without a word."""
+
+    list_display = ("worker", "queue", "processes", "scalable", "seen_at", "here")
+    list_filter = ("queue",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[QueueWorker]:
+        return super().get_queryset(request).annotate(here=crews.HERE)
+
+    @admin.display(boolean=True)
+    def here(self, row: Any) -> bool:
+        return bool(row.here)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: QueueWorker | None = None) -> bool:
+        return False
 
 
 @admin.register(KeyLimit)

@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 from jobs import canvas, keys
 from jobs.leases import LEASE, for_message
 from jobs.models import Attempt, Cancelled as Cancelled, Job as Job
+from jobs.moments import ById as ById
 from jobs.transitions import CHUNK, FOR_MESSAGE, FOR_RUN, S as S, idle, lock, move, over
 
 Moment = datetime | Now  # the database's clock, unless a test passes a time
@@ -144,10 +145,11 @@ def back_off(job: Job, delay: timedelta | datetime, attempt: Attempt, **changes:
 
 
 def snooze(job: Job, until: datetime, attempt: Attempt) -> bool:
-    """Not now, and not counted as a failure."""
+    """Not now, and not counted as a failure. If somebody moved the job since the attempt began, that time counts."""
+    run_at = Case(When(run_at__gt=F("started_at"), then=F("run_at")), default=Value(until))
     with transaction.atomic():
         wanted = _held(job).filter(cancel_requested=False)
-        moved = move(wanted, "snooze", run_at=until, reason=attempt.error, **idle()) or _stop(_held(job))
+        moved = move(wanted, "snooze", run_at=run_at, reason=attempt.error, **idle()) or _stop(_held(job))
         return _tell(moved, attempt)
 
 
@@ -255,21 +257,18 @@ def cancel(ids: Iterable[uuid.UUID], reason: str) -> dict[uuid.UUID, Cancelled]:
 
 
 def reschedule(times: Mapping[uuid.UUID, tuple[datetime, datetime | None]]) -> set[uuid.UUID]:
-    """Give jobs that have not started a new (run_at, useful_until). Returns the ids that were moved."""
-    moved: set[uuid.UUID] = set()
-    pairs = list(times.items())
-    for start in range(0, len(pairs), CHUNK // 5):
-        some = dict(pairs[start : start + CHUNK // 5])
-        run_at = Case(*[When(pk=pk, then=Value(when)) for pk, (when, _) in some.items()])
-        until = Case(*[When(pk=pk, then=Value(until)) for pk, (_, until) in some.items()], default=F("useful_until"))
+    """Give jobs a new (run_at, useful_until); those that run keep it for their next attempt. Returns the ids moved."""
+    pairs, moved = list(times.items()), set[uuid.UUID]()
+    for start in range(0, len(pairs), CHUNK):
+        some = dict(pairs[start : start + CHUNK])
+        run_at = ById({pk: when for pk, (when, _) in some.items()})
+        until = ById({pk: until for pk, (_, until) in some.items()})
+        times_of: dict[str, Any] = {"run_at": run_at, "useful_until": until}
         with transaction.atomic():
-            rows = Job.objects.filter(pk__in=some, cancel_requested=False)
-            moved |= {
-                job.pk
-                for job in move(
-                    lock(rows.order_by("pk"), wait=True), "reschedule", run_at=run_at, useful_until=until, **idle()
-                )
-            }
+            rows = lock(Job.objects.filter(pk__in=some, cancel_requested=False).order_by("pk"), wait=True)
+            moved |= {job.pk for job in move(rows, "reschedule", **times_of, **idle())}
+            if some.keys() - moved:
+                rows.filter(state=S.RUNNING).update(**times_of)
     return moved
 
 

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from jobs import keys, ledger
+from jobs import crews, keys, ledger
 from jobs.models import Job, UniqueKey
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ LONGEST = 60.0  # seconds a run; the rest waits for the next one
 
 
 def prune(now: ledger.Moment | None = None) -> Counter[str]:
-    """One run. Returns how many jobs of each state, and how many keys, were deleted."""
+    """One run. Returns how many jobs of each state, keys, and workers that are gone for long, were deleted."""
     at, deadline = now or Now(), time.monotonic() + LONGEST
     gone: Counter[str] = Counter()
     for state, days in settings.JOBS_KEEP_DAYS.items():
@@ -38,6 +38,7 @@ def prune(now: ledger.Moment | None = None) -> Counter[str]:
             gone[state] += _repeat(partial(_delete, _surplus(state, count)), deadline)
     spent = UniqueKey.objects.filter(pruned_at__lt=at - timedelta(days=settings.JOBS_KEEP_KEYS_DAYS))
     gone["keys"] += _repeat(partial(_forget, spent), deadline)
+    gone["workers"] = crews.forget()
     gone = +gone
     if gone:
         logger.info("pruned %s", " ".join(f"{name}={count}" for name, count in sorted(gone.items())))

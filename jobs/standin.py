@@ -2,12 +2,13 @@
 
 Started by Celery in the main process of each worker (a bootstep, see config/celery.py), in a thread, because the event
 loop must not wait for a database. It looks at the last tick every few seconds; when that is too old it dispatches and
-rescues itself, each second, until somebody else ticks again.
+rescues itself, each second, until somebody else ticks again. The same thread looks at the size of the pool (`scaler`).
 """
 
 import logging
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps
@@ -15,20 +16,21 @@ from django.db import connection
 
 from jobs import dispatcher, rescuer, ticks
 from jobs.heartbeat import worker_name
+from jobs.scaler import Scaler
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY, TICK_EVERY, RESCUE_EVERY = 4.0, 1.0, 5.0  # seconds
-FORK_WAITS = 5.0  # seconds
+PATIENCE = 5.0  # seconds that a fork, or the end, waits for the statement that runs
 
 
 class StandIn:
-    def __init__(self) -> None:
-        self._name = worker_name()
+    def __init__(self, scaler: Scaler | None = None) -> None:
+        self._name, self._scaler = worker_name(), scaler
         self._stop = threading.Event()
         self._busy, self._forking = threading.Lock(), False
         self._standing = False
-        self._rescued_at = 0.0
+        self._rescued_at = self._scaled_at = 0.0
 
     def start(self) -> None:
         # A pool process that is forked in the middle of a statement would inherit the connection.
@@ -37,18 +39,27 @@ class StandIn:
 
     def stop(self) -> None:
         self._stop.set()
+        if self._scaler and self._busy.acquire(timeout=PATIENCE):  # a last look would say that the worker is there
+            self._try(self._scaler.leave, "say that this worker stops")
+            self._busy.release()
 
     def _run(self) -> None:
         pause = LOOK_EVERY
         while not self._stop.wait(pause):
             with self._busy:
-                try:
-                    pause = TICK_EVERY if self.stand_in() else LOOK_EVERY
-                except Exception as exc:  # whatever it is: the thread must live, and the next look is near
-                    pause = LOOK_EVERY
-                    logger.warning("could not stand in for the clock: %s", exc)
-                finally:
-                    connection.close()
+                pause = TICK_EVERY if self._try(self.stand_in, "stand in for the clock") else LOOK_EVERY
+                if self._scaler and ticks.steady() - self._scaled_at >= LOOK_EVERY:
+                    self._scaled_at = ticks.steady()
+                    self._try(self._scaler.look, "look at the size of the pool")
+
+    def _try(self, act: Callable[[], Any], what: str) -> Any:
+        try:
+            return act()
+        except Exception as exc:  # whatever it is: the thread must live, and the next look is near
+            logger.warning("could not %s: %s", what, exc)
+            return None
+        finally:
+            connection.close()
 
     def stand_in(self) -> bool:
         """Tick if nobody else does. Returns whether it did."""
@@ -68,7 +79,7 @@ class StandIn:
         return True
 
     def _before_fork(self) -> None:
-        self._forking = self._busy.acquire(timeout=FORK_WAITS)
+        self._forking = self._busy.acquire(timeout=PATIENCE)
 
     def _after_fork(self) -> None:
         if self._forking:
@@ -85,7 +96,7 @@ class Step(bootsteps.StartStopStep):
         self._stand_in: StandIn | None = None
 
     def start(self, parent: Any) -> None:
-        self._stand_in = StandIn()
+        self._stand_in = StandIn(Scaler(parent))
         self._stand_in.start()
 
     def stop(self, parent: Any) -> None:

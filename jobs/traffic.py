@@ -1,16 +1,23 @@
-"""The tables that say how fast, and whether at all: Queue, Pause, KeyLimit.
+"""The tables that say how fast, and whether at all: Queue, Pause, KeyLimit, QueueWorker.
 
-Descriptions only; `windows` and `pauses` act on them.
+Descriptions only; `windows`, `pauses` and `crews` act on them.
 """
 
 from datetime import timedelta
 
-from django.core.validators import MinValueValidator
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 MILLISECOND = timedelta(milliseconds=1)
+
+
+def most_processes() -> int:
+    """The setting, read when a number is checked: migrations must not know it."""
+    most: int = settings.JOBS_MAX_PROCESSES
+    return most
 
 
 class Queue(models.Model):
@@ -41,6 +48,15 @@ class Queue(models.Model):
         help_text="how many may go at once after a quiet time; empty: as many as in a period",
     )
 
+    desired_processes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(most_processes)],
+        help_text="of all workers that serve the queue together; empty: as they were started",
+    )
+    desired_by = models.CharField(max_length=150, blank=True, editable=False)
+    desired_reason = models.TextField(blank=True, editable=False)
+
     # What limits.draw keeps: the bucket, and how many jobs were ever sent (every tenth place is the longest overdue's).
     tokens = models.PositiveIntegerField(default=0, editable=False)
     tokens_at = models.DateTimeField(null=True, editable=False)
@@ -48,6 +64,7 @@ class Queue(models.Model):
 
     class Meta:
         ordering = ["name"]
+        permissions = [("scale_queue", "Can say how many processes work for a queue")]
         constraints = [
             # forbids a rate that would divide by nothing, or let nothing through for ever
             models.CheckConstraint(name="queue_rate_flows", condition=Q(rate_period__gt=timedelta())),
@@ -81,6 +98,26 @@ class Pause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
+
+
+class QueueWorker(models.Model):
+    """A worker that serves a queue, as it last told: a worker of two queues has two rows, about the same processes."""
+
+    queue = models.CharField(max_length=100)
+    worker = models.CharField(max_length=255, help_text="Celery's name of it, such as worker@host")
+    processes = models.PositiveIntegerField()
+    scalable = models.BooleanField(help_text="it can start and end processes while it runs")
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["queue", "worker"]
+        constraints = [
+            # forbids to count a worker's processes twice for one queue
+            models.UniqueConstraint(fields=["queue", "worker"], name="queue_worker_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.worker} of {self.queue}"
 
 
 class KeyLimit(models.Model):

@@ -78,7 +78,12 @@ def book(
     when = schedule(starts_at, ends_at, time_zone or customer.time_zone)
     with transaction.atomic():
         booking = Booking.objects.create(
-            customer=customer, service=service, location=location, external_id=external_id, **when
+            customer=customer,
+            service=service,
+            location=location,
+            external_id=external_id,
+            made_at=timezone.now(),
+            **when,
         )
         return booking, Receipt.of(booking, reminders.plan([booking]))
 

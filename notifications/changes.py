@@ -5,18 +5,18 @@ somebody else moved on meanwhile are left alone and told about.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import QuerySet
 
 from jobs import ledger
 from notifications import guarantees
-from notifications.models import Booking, Delivery, Payment, ReminderRule
+from notifications.models import Delivery
 from notifications.timing import Window
 
 State, Reason = Delivery.State, Delivery.Reason
-Anchor = Booking | Payment
 CHUNK = 500
 
 
@@ -45,43 +45,60 @@ class Changes:
         self._move: list[Delivery] = []
         self._restore: list[Delivery] = []
         self._withdraw: dict[str, list[Delivery]] = defaultdict(list)
+        self._instead_of: dict[UUID, Sequence[Delivery]] = {}
 
-    def add(self, rule: ReminderRule, anchor: Anchor, window: Window, skip: str) -> None:
-        delivery = Delivery(
-            rule=rule, customer_id=anchor.customer_id, channel=rule.channels[0], revision=anchor.revision
-        )
-        delivery.booking, delivery.payment = (anchor, None) if isinstance(anchor, Booking) else (None, anchor)
-        delivery.send_at, delivery.useful_until = window.send_at, window.useful_until
-        if skip:
-            delivery.state, delivery.reason = State.SKIPPED, skip
+    def add(self, delivery: Delivery, instead_of: Sequence[Delivery] = ()) -> None:
+        """A new row. Not added if one of `instead_of`, which this plan withdraws, is being sent already."""
         self._add.append(delivery)
+        self._instead_of[delivery.pk] = instead_of
 
     def move(self, delivery: Delivery, window: Window) -> None:
         delivery.send_at, delivery.useful_until = window.send_at, window.useful_until
         self._move.append(delivery)
 
-    def restore(self, delivery: Delivery, window: Window) -> None:
+    def restore(self, delivery: Delivery, window: Window, *, instead_of: Sequence[Delivery] = ()) -> None:
         delivery.send_at, delivery.useful_until, delivery.reason = window.send_at, window.useful_until, ""
         self._restore.append(delivery)
+        self._instead_of[delivery.pk] = instead_of
 
     def withdraw(self, delivery: Delivery, reason: str) -> None:
         self._withdraw[reason].append(delivery)
 
+    def foreseen(self, done: Plan) -> None:
+        """What `apply` would do, if nobody changes anything meanwhile. Writes nothing."""
+        done.added = [delivery for delivery in self._add if delivery.state == State.PLANNED] + self._restore
+        done.skipped = [delivery for delivery in self._add if delivery.state == State.SKIPPED]
+        done.moved = self._move
+        for reason, deliveries in self._withdraw.items():
+            for delivery in deliveries:
+                delivery.reason = reason
+            done.withdrawn += deliveries
+
     def apply(self, done: Plan) -> None:
         """Each kind is one guarded UPDATE per chunk; rows that somebody else moved on meanwhile are left alone."""
-        done.added = [delivery for delivery in self._add if delivery.state == State.PLANNED]
-        done.skipped = [delivery for delivery in self._add if delivery.state == State.SKIPPED]
-        Delivery.objects.bulk_create(self._add, batch_size=CHUNK, ignore_conflicts=True)
-        ledger.enqueue_many([self._job_for(delivery) for delivery in done.added])
         for reason, deliveries in self._withdraw.items():
             _withdraw(deliveries, reason, done)
+        new = self._unless_in_flight(self._add, done)
+        done.added = [delivery for delivery in new if delivery.state == State.PLANNED]
+        done.skipped = [delivery for delivery in new if delivery.state == State.SKIPPED]
+        Delivery.objects.bulk_create(new, batch_size=CHUNK, ignore_conflicts=True)
+        ledger.enqueue_many([self._job_for(delivery) for delivery in done.added])
         moved = _set_window(self._move, State.PLANNED)
         ledger.reschedule({delivery.pk: (delivery.send_at, None) for delivery in moved})
-        restored = _set_window(self._restore, State.SKIPPED)
+        restored = _set_window(self._unless_in_flight(self._restore, done), State.SKIPPED)
         ledger.enqueue_many([self._job_for(delivery) for delivery in restored])  # those that never had a job
         ledger.retry([delivery.pk for delivery in restored])
         ledger.reschedule({delivery.pk: (delivery.send_at, None) for delivery in restored})
         done.moved, done.added = moved, done.added + restored
+
+    def _unless_in_flight(self, deliveries: list[Delivery], done: Plan) -> list[Delivery]:
+        """Without those that were to go out instead of one that has just begun to: the customer would get both."""
+        gone = {delivery.pk for delivery in done.withdrawn}
+        return [
+            delivery
+            for delivery in deliveries
+            if all(other.pk in gone for other in self._instead_of.get(delivery.pk, ()))
+        ]
 
 
 def _withdraw(deliveries: list[Delivery], reason: str, done: Plan) -> None:
@@ -96,10 +113,10 @@ def _withdraw(deliveries: list[Delivery], reason: str, done: Plan) -> None:
 
 def _set_window(deliveries: list[Delivery], state: str) -> list[Delivery]:
     moved: list[Delivery] = []
-    for start in range(0, len(deliveries), CHUNK // 5):
-        some = {delivery.pk: delivery for delivery in deliveries[start : start + CHUNK // 5]}
-        send_at = Case(*[When(pk=pk, then=Value(delivery.send_at)) for pk, delivery in some.items()])
-        until = Case(*[When(pk=pk, then=Value(delivery.useful_until)) for pk, delivery in some.items()])
+    for start in range(0, len(deliveries), CHUNK):
+        some = {delivery.pk: delivery for delivery in deliveries[start : start + CHUNK]}
+        send_at = ledger.ById({pk: delivery.send_at for pk, delivery in some.items()})
+        until = ledger.ById({pk: delivery.useful_until for pk, delivery in some.items()})
         rows = in_order(Delivery.objects.filter(pk__in=some))
         rows.filter(state=state).update(state=State.PLANNED, reason="", send_at=send_at, useful_until=until)
         planned = set(rows.filter(state=State.PLANNED).values_list("pk", flat=True))

@@ -19,7 +19,8 @@ from notifications import crowding, digests, reach
 from notifications.channels.base import Busy
 from notifications.guarantees import QUARANTINE
 from notifications.models import Booking, Delivery, Payment, ReminderRule
-from notifications.planning import Reason, State, unwanted
+from notifications.overrides import switched_on
+from notifications.planning import Reason, State, still_unwanted
 
 
 def intend(delivery: Delivery, address: str, job: ledger.Job) -> bool:
@@ -84,10 +85,10 @@ def _still_wanted(delivery: Delivery, address: str, job: ledger.Job) -> Q:
 
 def checks(delivery: Delivery, address: str) -> list[tuple[str, Q]]:
     """What has to hold, and the reason why not where it does not; in the order in which a failure is told."""
-    rule = ReminderRule.objects.filter(pk=OuterRef("rule_id"), active=True, anchor=delivery.rule.anchor)
+    rule = ReminderRule.objects.filter(pk=OuterRef("rule_id"), anchor=delivery.rule.anchor)
     return [
         (Reason.CANCELLED, Q(_open_anchor(delivery))),
-        (Reason.RULE_OFF, Q(Exists(rule))),
+        (Reason.RULE_OFF, Q(Exists(rule)) & switched_on()),
         (Reason.TOO_LATE, Q(useful_until__gt=Now())),
         *reach.conditions(delivery.channel, address),
         (Reason.SUPERSEDED, ~Q(crowding.superseded(delivery))),
@@ -110,8 +111,7 @@ def why_not(pk: UUID, job: ledger.Job) -> str:
     Stop when the job is not ours any more.
     """
     delivery = Delivery.objects.select_related("rule", "customer", "booking", "payment").get(pk=pk)
-    reason = unwanted(delivery.rule, delivery.anchor)
-    if reason and reason != Reason.NO_ADDRESS:
+    if reason := still_unwanted(delivery):
         return reason
     if delivery.revision != delivery.anchor.revision:
         return Reason.RESCHEDULED

@@ -17,26 +17,46 @@ from django.utils import timezone
 
 from jobs import ledger
 from jobs.durable import Durable
-from notifications import guarantees
+from notifications import guarantees, zones
 from notifications.changes import CHUNK, Plan, Reason, State, in_order
-from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
+from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule, RuleOverride
+from notifications.planning import BOOKING_KINDS
 from notifications.reminders import plan
 
 
-def reconcile(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[Plan]:
+def reconcile(
+    *, now: datetime | None = None, dry_run: bool = False, only: ReminderRule | None = None
+) -> Iterator[Plan]:
     """Plan every upcoming booking and open payment, a chunk per transaction. Yields what each chunk changed.
 
-    With `dry_run` each chunk is rolled back: it yields what would change.
+    With `dry_run` each chunk is rolled back: it yields what would change. `only` leaves the other rules alone.
     """
     now = now or timezone.now()
+    for rows in _upcoming(now) if only is None else concerned(only, now):
+        yield from _in_chunks(rows, now, dry_run, only)
+
+
+def concerned(rule: ReminderRule, now: datetime) -> list[QuerySet[Any]]:
+    """The upcoming bookings, or open payments, that a changed rule may speak of, or has spoken of so far."""
+    bookings, payments = _upcoming(now, rule)
+    planned = Delivery.objects.filter(rule=rule.pk, state=State.PLANNED)
+    of_bookings = rule.anchor in BOOKING_KINDS
+    found = [bookings] if of_bookings or planned.filter(booking__isnull=False).exists() else []
+    return found + ([payments] if not of_bookings or planned.filter(payment__isnull=False).exists() else [])
+
+
+def _upcoming(now: datetime, *more: ReminderRule) -> list[QuerySet[Any]]:
     # A rule may also speak after the start: its bookings are not over yet.
-    after = max((rule.offset for rule in ReminderRule.objects.all()), default=timedelta())
-    since = now - max(after, timedelta())
-    yield from _in_chunks(Booking.objects.filter(status=Booking.Status.BOOKED, starts_at__gt=since), now, dry_run)
-    yield from _in_chunks(Payment.objects.filter(status=Payment.Status.OPEN), now, dry_run)
+    offsets = [rule.offset for rule in (*ReminderRule.objects.all(), *more)]
+    offsets += [row.offset for row in RuleOverride.objects.filter(offset__isnull=False) if row.offset]
+    since = now - max(timedelta(), *offsets)
+    return [
+        Booking.objects.filter(status=Booking.Status.BOOKED, starts_at__gt=since),
+        Payment.objects.filter(status=Payment.Status.OPEN),
+    ]
 
 
-def _in_chunks(rows: QuerySet[Any], now: datetime, dry_run: bool) -> Iterator[Plan]:
+def _in_chunks(rows: QuerySet[Any], now: datetime, dry_run: bool, only: ReminderRule | None) -> Iterator[Plan]:
     last = 0
     while True:
         with transaction.atomic():
@@ -45,7 +65,7 @@ def _in_chunks(rows: QuerySet[Any], now: datetime, dry_run: bool) -> Iterator[Pl
             anchors = list(some.select_for_update(of=("self",), no_key=True)[:CHUNK])
             if not anchors:
                 return
-            done = plan(anchors, now=now)
+            done = plan(anchors, now=now, only=only)
             transaction.set_rollback(dry_run)
         last = anchors[-1].pk
         yield done
@@ -110,7 +130,14 @@ def resend(ids: Iterable[UUID], who: str) -> int:
 @shared_task(base=Durable, name="notifications.reconcile")
 def reconcile_all() -> int:
     """Returns the number of deliveries that had to be changed."""
+    zones.refresh()
     return sum(done.changes for done in reconcile())
+
+
+@shared_task(base=Durable, name="notifications.apply_rule")
+def apply_rule(rule_id: int) -> int:
+    """Plan anew what a changed rule is about. Returns the number of deliveries that were changed."""
+    return sum(done.changes for done in reconcile(only=ReminderRule.objects.get(pk=rule_id)))
 
 
 @shared_task(name="notifications.settle", ignore_result=True)

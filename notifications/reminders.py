@@ -5,10 +5,8 @@ nothing. `deliver` is the durable task of each delivery. The promise: a message 
 once, and never for an anchor that was cancelled, moved or paid before the intent was written.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import chain
 
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
@@ -20,41 +18,25 @@ from notifications import planning, sending
 from notifications.changes import Changes, Plan
 from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Booking, Delivery, Payment, ReminderRule
-from notifications.planning import Anchor, Reason, State
 
 # --- Planning ------------------------------------------------------------------------------------------
 
 
-def plan(anchors: Sequence[Booking] | Sequence[Payment], *, now: datetime | None = None) -> Plan:
+def plan(
+    anchors: Sequence[Booking] | Sequence[Payment], *, now: datetime | None = None, only: ReminderRule | None = None
+) -> Plan:
     """Add, move and withdraw the deliveries of `anchors` (all of one kind) until they match the rules.
 
-    The caller holds the anchors' rows locked, in the transaction that changed them. The number of queries does not
+    The caller holds the anchors' rows locked, in the transaction that changed them. `only` leaves the deliveries of
+    other rules alone. The number of queries does not
     depend on the number of anchors within a chunk.
     """
     done = Plan()
-    if not anchors:
-        return done
-    now = now or timezone.now()
-    name, kind = _kind(anchors[0])
-    rules = list(ReminderRule.objects.filter(anchor=kind))
-    existing: dict[tuple[int, int], list[Delivery]] = defaultdict(list)
-    for delivery in Delivery.objects.filter(**{f"{name}__in": anchors}):
-        existing[getattr(delivery, f"{name}_id"), delivery.rule_id].append(delivery)
-    changes = Changes(job_for)
-    for anchor in anchors:
-        for rule in rules:
-            planning.compare(rule, anchor, existing.pop((anchor.pk, rule.pk), []), changes, done, now)
-    for delivery in chain.from_iterable(existing.values()):  # of rules that are about something else by now
-        if delivery.state == State.PLANNED:
-            changes.withdraw(delivery, Reason.RULE_OFF)
-    changes.apply(done)
+    if anchors:
+        changes = Changes(job_for)
+        planning.decide(anchors, changes, done, now or timezone.now(), rules=None if only is None else [only])
+        changes.apply(done)
     return done
-
-
-def _kind(anchor: Anchor) -> tuple[str, str]:
-    if isinstance(anchor, Booking):
-        return "booking", ReminderRule.Anchor.BOOKING_START
-    return "payment", ReminderRule.Anchor.PAYMENT_DUE
 
 
 def job_for(delivery: Delivery) -> ledger.Job:

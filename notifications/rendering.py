@@ -18,7 +18,7 @@ from django.conf import settings
 from django.utils import timezone, translation
 from django.utils.translation import gettext
 
-from notifications import invitations, links
+from notifications import invitations, links, overrides
 from notifications.channels.base import Message
 from notifications.models import Booking, Channel, Customer, Delivery, Payment, ReminderRule
 from notifications.wording import Words, words
@@ -30,12 +30,12 @@ NOTICES = frozenset(
 
 def render(delivery: Delivery, *, payments: Sequence[Payment] = (), now: datetime | None = None) -> Message:
     """`payments` are all that a digest is about. Raises `wording.BadTemplate` when the words are missing or wrong."""
-    customer, channel = delivery.customer, delivery.channel
+    customer, channel, rule = delivery.customer, delivery.channel, overrides.rule_of(delivery)
     facts = facts_of(delivery.anchor, customer, payments=payments, now=now)
-    facts["level"] = delivery.rule.level + delivery.occurrence
+    facts["level"] = rule.level + delivery.occurrence
     if channel == Channel.EMAIL:
         facts |= _unsubscribing(customer)
-    said = words(delivery.rule.message, channel, customer.locale).say(facts)
+    said = words(rule.message, channel, customer.locale).say(facts)
     return _message(delivery, said, facts, now or timezone.now())
 
 

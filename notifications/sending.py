@@ -11,13 +11,13 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from jobs.durable import Durable, Snooze
-from notifications import crowding, digests, fence, guarantees, outcomes, rendering
+from notifications import crowding, digests, fence, guarantees, outcomes, rendering, timing
 from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Message, Refused, Unknown
 from notifications.fallbacks import JobFor
 from notifications.models import Delivery
 from notifications.outcomes import Intent
-from notifications.planning import Reason, State, unwanted
+from notifications.planning import Reason, State, quiet_hours, still_unwanted
 
 BACKOFF, LONGEST_BACKOFF = 5, 900  # seconds: the first pause after a provider was busy, and the longest
 LOOK_AGAIN = timedelta(seconds=30)  # at a digest that is being sent
@@ -53,11 +53,14 @@ def send(task: Durable, pk: str, job_for: JobFor) -> str:
         return delivery.state
     if delivery.send_at > now:
         raise Snooze(delivery.send_at)
-    reason = unwanted(delivery.rule, delivery.anchor)
-    if reason and reason != Reason.NO_ADDRESS:
+    if reason := still_unwanted(delivery):
         return outcomes.skipped(delivery, job_for, reason)
-    if not delivery.customer.address(delivery.channel):
-        return outcomes.skipped(delivery, job_for, Reason.NO_ADDRESS)
+    quiet = quiet_hours(delivery.rule, delivery.customer)
+    loud = timing.out_of_quiet(now, delivery.send_at, delivery.useful_until, quiet)  # it may be late
+    if loud is None:
+        return outcomes.skipped(delivery, job_for, Reason.QUIET_HOURS)
+    if loud > now:
+        raise Snooze(loud)
     return _attempt(task, seen, job_for)
 
 

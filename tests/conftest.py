@@ -15,6 +15,7 @@ from celery.app.trace import setup_worker_optimizations, trace_task_ret
 
 from jobs import dispatcher
 from notifications.channels import email, email_apis, sms, webhook
+from notifications.models import ReminderRule
 from tests import probes  # noqa: F401  registers the sample tasks
 
 current_app: Any = _current_app  # its channel is the in-process transport's, which the stubs do not know
@@ -36,6 +37,15 @@ def _no_kept_connection() -> Iterator[None]:
     email.close()
     for kept in (email_apis.client, sms.client, webhook.client):
         kept.forget()
+
+
+@pytest.fixture(autouse=True)
+def _by_day(request: pytest.FixtureRequest) -> None:
+    """Tests run at any hour, at three in the morning too: quiet hours are only for those that are marked `night`."""
+    uses_rules = request.path.parent.name in ("notifications", "stories", "stack")
+    if uses_rules and request.node.get_closest_marker("django_db") and not request.node.get_closest_marker("night"):
+        request.getfixturevalue("db")
+        ReminderRule.objects.update(quiet_from=None, quiet_until=None)
 
 
 def _declared(connection: Any, queue: str) -> bool:

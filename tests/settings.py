@@ -7,6 +7,7 @@ os.environ.setdefault("ENV_FILE", os.devnull)
 os.environ.setdefault("SECRET_KEY", "tests-only-" + "0123456789abcdefghijklmnopqrstuvwxyz" * 2)
 os.environ.setdefault("DATA_DIR", tempfile.mkdtemp(prefix="punctual-tests-"))
 
+from config.environment import BASE_DIR
 from config.settings import *  # noqa: F403
 
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

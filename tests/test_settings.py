@@ -96,6 +96,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("punctual.E008", {"CELERY_ACCEPT_CONTENT": ["json", "pickle"]}, "json"),
     ("punctual.E009", {"CELERY_TASK_ACKS_LATE": True}, "CELERY_TASK_ACKS_LATE = False"),
     ("punctual.E010", {"PUBLIC_URL": "bookings.example.com"}, "Set PUBLIC_URL"),
+    ("jobs.E001", {"JOBS_KEEP_DAYS": {"succeeded": 7, "failed": -1}}, "Set JOBS_KEEP_FAILED_DAYS to 0 or more"),
+    ("jobs.E001", {"JOBS_KEEP_COUNT": {"expired": -5}}, "Set JOBS_KEEP_EXPIRED_COUNT to 0 or more"),
+    ("jobs.E001", {"JOBS_KEEP_KEYS_DAYS": -400}, "Set JOBS_KEEP_KEYS_DAYS to 0 or more"),
 ]
 WRONG_IN_PRODUCTION: list[tuple[str, dict[str, Any], str]] = [
     ("punctual.W001", {"PUBLIC_URL": "http://bookings.example.com"}, "Set PUBLIC_URL"),
@@ -105,17 +108,20 @@ WRONG_IN_PRODUCTION: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
+OURS = ("punctual", "jobs")
+
+
 def named(settings: Any, wrong: dict[str, Any], **kinds: Any) -> dict[str, CheckMessage]:
     """Our checks' messages by id, with these settings wrong."""
     for name, value in wrong.items():
         setattr(settings, name, value)
     messages = checks.run_checks(**kinds)
-    return {str(message.id): message for message in messages if str(message.id).startswith("punctual.")}
+    return {str(message.id): message for message in messages if str(message.id).startswith(OURS)}
 
 
 @pytest.mark.parametrize(("identifier", "wrong", "advice"), WRONG)
 def test_a_wrong_setting_is_an_error_that_says_what_to_set(settings, identifier, wrong, advice):
-    found = named(settings, wrong, tags=["punctual"])
+    found = named(settings, wrong, tags=list(OURS))
     assert found[identifier].is_serious()
     assert advice in (found[identifier].hint or "")
 
@@ -156,7 +162,7 @@ def test_a_short_key_is_good_enough_for_debugging(settings):
 
 
 def test_every_check_of_ours_is_broken_above():
-    ids = set(re.findall(r'"(punctual\.[EW]\d+)"', (ROOT / "config/checks.py").read_text()))
+    ids = read_by(r'"((?:punctual|jobs)\.[EW]\d+)"', ROOT / "config/checks.py", ROOT / "jobs/checks.py")
     assert ids == {case[0] for case in WRONG + WRONG_IN_PRODUCTION} | {"punctual.E003", "punctual.W005"}
 
 
@@ -175,11 +181,12 @@ def test_the_shipped_settings_are_fit_for_production():
     ("wrong", "reason"),
     [
         ({"SECRET_KEY": "changeme"}, "punctual.E001: SECRET_KEY is a placeholder"),
+        ({"JOBS_KEEP_FAILED_DAYS": "-1"}, "jobs.E001: JOBS_KEEP_FAILED_DAYS is negative: -1. Set"),
         ({"WORKER_CONCURRENCY": "two"}, 'The settings cannot be read: .*"WORKER_CONCURRENCY"'),
         ({"DATABASE_URL": "postgres://punctual@127.0.0.1:1/punctual"}, "The database does not answer: "),
         ({}, r"The database lacks \d+ migrations \(.+, …\)\. Run: python manage\.py migrate"),
     ],
-    ids=["a wrong setting", "an unreadable one", "no database", "an empty database"],
+    ids=["a wrong setting", "one of the ledger", "an unreadable one", "no database", "an empty database"],
 )
 def test_a_server_refuses_to_start_with_one_line(tmp_path, server, wrong, reason):
     answer = run(*SERVERS[server], **{"SECRET_KEY": GOOD_KEY, "DATA_DIR": str(tmp_path)} | wrong)

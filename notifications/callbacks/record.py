@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from notifications import doubts
-from notifications.models import Channel, Consent, ConsentEvent, Customer, Delivery, ProviderEvent, Suppression
+from notifications import consent, doubts
+from notifications.models import Delivery, ProviderEvent, Suppression
 
 Outcome, Cause = Delivery.Outcome, Suppression.Cause
 # A later outcome never makes a worse one better: callbacks overtake each other.
@@ -49,14 +49,14 @@ def record(event: Event) -> bool:
         )
         if not new:
             return False
-        if delivery is not None:
-            _outcome(delivery, event)
         if event.suppress and event.address:
             detail = f"{event.provider} {event.kind} {event.code}".strip()
-            suppress(event.channel, event.address, event.suppress, detail)
+            consent.suppress(event.channel, event.address, event.suppress, detail)
         if event.said and event.address:
-            verb = stop if event.said == "stop" else start
+            verb = consent.stop if event.said == "stop" else consent.start
             verb(event.channel, event.address, actor=f"the customer, by {event.provider}", evidence=event.evidence)
+        if delivery is not None:
+            _outcome(delivery, event)  # last: replanning locks bookings before deliveries, as everybody does
         return True
 
 
@@ -79,54 +79,3 @@ def _outcome(delivery: Delivery, event: Event) -> None:
         row.filter(outcome__in=better).update(outcome=event.outcome, outcome_at=Now())
     if event.accepted:
         doubts.resolve([delivery.pk], "sent", event.provider, event.kind, provider_id=event.provider_id)
-
-
-# --- Who may not be written to -------------------------------------------------------------------------
-
-
-def suppress(channel: str, address: str, cause: str, detail: str) -> None:
-    """Nothing more goes to this address, whoever has it. The first cause stays, but STOP is the customer's own word."""
-    row = Suppression(channel=channel, address=_normalised(channel, address), cause=cause, detail=detail)
-    if cause == Cause.STOP:
-        unique = ["channel", "address"]
-        Suppression.objects.bulk_create(
-            [row], update_conflicts=True, unique_fields=unique, update_fields=["cause", "detail", "at"]
-        )
-    else:
-        Suppression.objects.bulk_create([row], ignore_conflicts=True)
-
-
-def stop(channel: str, address: str, *, actor: str, evidence: str) -> None:
-    """Somebody at this address said STOP."""
-    with transaction.atomic():
-        suppress(channel, address, Cause.STOP, evidence)
-        _consent(channel, address, granted=False, actor=actor, evidence=evidence)
-
-
-def start(channel: str, address: str, *, actor: str, evidence: str) -> None:
-    """Somebody at this address said START: takes back their STOP, and nothing else."""
-    with transaction.atomic():
-        told = Suppression.objects.filter(channel=channel, address=_normalised(channel, address), cause=Cause.STOP)
-        told.delete()
-        _consent(channel, address, granted=True, actor=actor, evidence=evidence)
-
-
-def _consent(channel: str, address: str, *, granted: bool, actor: str, evidence: str) -> None:
-    """For every customer with that address."""
-    same = {Channel.SMS.value: "phone", Channel.EMAIL.value: "email__iexact"}.get(channel)
-    if same is None:
-        return
-    customers = list(Customer.objects.filter(**{same: address}).order_by("pk"))
-    Consent.objects.bulk_create(
-        [Consent(customer=customer, channel=channel, granted=granted) for customer in customers],
-        update_conflicts=True,
-        unique_fields=["customer", "channel"],
-        update_fields=["granted", "changed_at"],
-    )
-    source = ConsentEvent.Source.REPLY
-    told = {"channel": channel, "granted": granted, "source": source, "actor": actor, "evidence": evidence}
-    ConsentEvent.objects.bulk_create([ConsentEvent(customer=customer, **told) for customer in customers])
-
-
-def _normalised(channel: str, address: str) -> str:
-    return address.strip().lower() if channel == Channel.EMAIL else address.strip()

@@ -1,6 +1,5 @@
 """What Twilio tells: the status of a message, and replies with STOP or START. Checked by Twilio's signature."""
 
-import re
 from collections.abc import Callable
 
 from django.conf import settings
@@ -14,6 +13,7 @@ from twilio.request_validator import (
     get_signature_algorithm,
 )
 
+from notifications import consent
 from notifications.callbacks.record import Event, Outcome, record
 from notifications.channels.twilio_errors import KINDS, SUPPRESS, Kind
 
@@ -24,8 +24,6 @@ OUTCOMES = {
     "failed": Outcome.FAILED,
     "canceled": Outcome.FAILED,
 }
-STOP = {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
-START = {"START", "UNSTOP"}  # not YES: that may answer a question of ours
 
 
 def signed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -78,9 +76,8 @@ def inbound(request: HttpRequest) -> HttpResponse:
     sid, sender = request.POST.get("MessageSid", ""), request.POST.get("From", "")
     if not sid or not sender:
         return HttpResponseBadRequest("MessageSid and From")
-    word = request.POST.get("OptOutType", "") or re.sub(r"[\s.!\"']+", "", request.POST.get("Body", "")[:40])
-    word = word.upper()
-    said = "stop" if word in STOP else "start" if word in START else ""
+    words = request.POST.get("OptOutType", "") or request.POST.get("Body", "")[:40]
+    said = consent.keyword(words)
     record(
         Event(
             provider="twilio",
@@ -90,7 +87,7 @@ def inbound(request: HttpRequest) -> HttpResponse:
             address=sender,
             accepted=False,
             said=said,
-            evidence=f"replied {word} ({sid})" if said else "",
+            evidence=f"replied {words} ({sid})" if said else "",
         )
     )
     return HttpResponse("<Response/>", content_type="text/xml")

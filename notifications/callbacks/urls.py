@@ -1,3 +1,5 @@
+"""Where providers tell what became of messages; each view checks who speaks."""
+
 from django.urls import path
 
 from notifications.callbacks import email, generic, twilio

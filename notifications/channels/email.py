@@ -10,6 +10,7 @@ import threading
 from email.utils import parseaddr
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import DatabaseError
@@ -33,16 +34,20 @@ def send(message: Message, *, idempotency_key: str) -> Receipt:
     """Hand one mail to the server. Raises Busy, Refused or Unknown, see `base`."""
     mail = _mail(message, idempotency_key)
     with deadline.limit(settings.EMAIL_TOTAL_TIMEOUT):
-        kept = getattr(_local, "backend", None)
-        if kept is not None:
-            try:
-                return _hand_over(mail, kept, message.to)
-            except Gone:  # certainly not taken; a connection that was closed while idle looks like this
-                close()
-        receipt = _hand_over(mail, _open(), message.to)
+        receipt = _over_kept_or_new(mail, message.to)
     if settings.EMAIL_BACKEND == FILES:
         _show(message, idempotency_key)
     return receipt
+
+
+def _over_kept_or_new(mail: EmailMultiAlternatives, recipient: str) -> Receipt:
+    kept = getattr(_local, "backend", None)
+    if kept is not None:
+        try:
+            return _hand_over(mail, kept, recipient)
+        except Gone:  # certainly not taken; a connection that was closed while idle looks like this
+            close()
+    return _hand_over(mail, _open(), recipient)
 
 
 def provider(message: Message) -> str:
@@ -89,6 +94,8 @@ def _open() -> BaseEmailBackend:
     try:
         backend = get_connection()
         backend.open()
+    except ImproperlyConfigured as exc:
+        raise Down(f"the mail backend is not configured: {type(exc).__name__}") from None
     except (OSError, smtplib.SMTPException) as exc:
         raise Down(f"no connection to the mail server: {type(exc).__name__}") from None
     email_apis.limit(backend)

@@ -25,8 +25,6 @@ IDEMPOTENCY_HEADERS = {"resend": "Idempotency-Key"}  # the only one of Anymail's
 
 # (provider, code in its answer): an exception and, for Refused, a cause to suppress the address. "" is any provider.
 CODES: dict[tuple[str, str], tuple[type[Exception], str]] = {
-    ("postmark", "406"): (Refused, "bounce"),  # inactive recipient: bounced, complained or suppressed before
-    ("postmark", "300"): (Refused, ""),  # invalid request
     ("postmark", "10"): (Down, ""),  # bad token
     ("postmark", "400"): (Down, ""),  # sender signature not found
     ("postmark", "401"): (Down, ""),  # sender signature not confirmed
@@ -101,17 +99,24 @@ def hand_over(mail: EmailMultiAlternatives, backend: BaseEmailBackend) -> Receip
     except http.NoAnswer as exc:
         raise Unknown(f"the mail provider did not answer: {exc}") from None
     except AnymailRecipientsRefused:
-        found = set(mail.anymail_status.status or ())  # type: ignore[attr-defined]
-        cause = "bounce" if found == {"invalid"} else "blocked"
-        raise Refused(f"the mail provider answered: {', '.join(sorted(found))}", suppress=cause) from None
+        raise _refused(mail) from None
     except AnymailConfigurationError as exc:
         raise Down(f"the mail provider is not configured: {type(exc).__name__}") from None
     except AnymailError as exc:
         raise _verdict(exc) from None
     status = mail.anymail_status  # type: ignore[attr-defined]
-    if sent != 1 or "failed" in (status.status or ()):
-        raise Refused("the mail provider took no message")
-    return Receipt(provider_id=str(status.message_id or mail.extra_headers["Message-ID"])[:255])
+    if sent == 1 and set(status.status or ()) <= {"sent", "queued"} and status.status:
+        return Receipt(provider_id=str(status.message_id or mail.extra_headers["Message-ID"])[:255])
+    if set(status.status or ()) & {"failed", "invalid", "rejected"}:
+        raise _refused(mail)
+    raise Unknown("the mail provider's answer names no recipient")
+
+
+def _refused(mail: EmailMultiAlternatives) -> Refused:
+    """`invalid` is no address; `rejected` is one that bounced, complained or is on the provider's own list."""
+    found = set(mail.anymail_status.status or ())  # type: ignore[attr-defined]
+    cause = "bounce" if found == {"invalid"} else "blocked" if "rejected" in found else ""
+    return Refused(f"the mail provider answered: {', '.join(sorted(found))}", suppress=cause)
 
 
 def _verdict(exc: AnymailError) -> Exception:

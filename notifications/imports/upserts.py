@@ -4,6 +4,7 @@ Called by `imports` within its transaction. The promise: the number of statement
 rows, a row that says what is stored writes nothing, and what is cancelled or over here is not brought back unasked.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any, Generic
 
@@ -19,7 +20,7 @@ from notifications.models import Booking, Customer, Payment
 CANCELLED = "cancelled"  # of bookings and payments alike
 
 
-class Upsert(Generic[AnyRow]):
+class Upsert(ABC, Generic[AnyRow]):
     """Writes one chunk. What bookings and payments have in common."""
 
     model: type[Booking] | type[Payment]
@@ -31,9 +32,9 @@ class Upsert(Generic[AnyRow]):
         self.outcome = outcome
         self.reopen = reopen
 
+    @abstractmethod
     def columns(self, row: AnyRow, known: Any, customer: Customer) -> dict[str, Any]:
         """The columns that the row asks for."""
-        raise NotImplementedError
 
     def write(self, rows: list[AnyRow]) -> None:
         if not rows:

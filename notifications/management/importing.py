@@ -4,6 +4,7 @@ Exit codes: 0 all rows are in, 1 some rows are bad and the others are in, 2 noth
 """
 
 import csv
+from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,21 +28,21 @@ REMARKS = {
 SHOWN = 20  # changes and errors on the screen; all of them with --verbosity 2 and --errors
 
 
-class ImportCommand(BaseCommand, Generic[AnyRow]):
+class ImportCommand(BaseCommand, ABC, Generic[AnyRow]):
     columns: Columns
 
-    def read(self, source: Source, *, zone: str | None) -> Iterator[AnyRow | BadRow]:
-        raise NotImplementedError
+    @abstractmethod
+    def read(self, source: Source, *, zone: str | None) -> Iterator[AnyRow | BadRow]: ...
 
-    def write(self, rows: Iterator[AnyRow | BadRow], *, dry_run: bool, reopen: bool) -> Iterator[Outcome]:
-        raise NotImplementedError
+    @abstractmethod
+    def write(self, rows: Iterator[AnyRow | BadRow], *, dry_run: bool, reopen: bool) -> Iterator[Outcome]: ...
 
+    @abstractmethod
     def shift(self, rows: Callable[[], Iterator[AnyRow | BadRow]], options: dict[str, Any]) -> Any:
         """By how much all rows are to be shifted; None: not at all. `rows` reads the file another time."""
-        raise NotImplementedError
 
-    def shifted(self, rows: Iterator[AnyRow | BadRow], by: Any) -> Iterator[AnyRow | BadRow]:
-        raise NotImplementedError
+    @abstractmethod
+    def shifted(self, rows: Iterator[AnyRow | BadRow], by: Any) -> Iterator[AnyRow | BadRow]: ...
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help=f"CSV columns: {', '.join(self.columns.known)}")

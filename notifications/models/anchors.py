@@ -37,6 +37,10 @@ class Booking(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="when it was cancelled or over")
     sequence = models.PositiveIntegerField(default=0)  # of the calendar entry: +1 with every change of it
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Empty for what an import brought: its customers were told elsewhere, and maybe long ago.
+    made_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="when it was booked, if it was here"
+    )
 
     class Meta:
         indexes = [

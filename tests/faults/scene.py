@@ -17,8 +17,9 @@ def book(many: int, seconds: float) -> object:
     from django.utils import timezone
 
     from notifications import bookings
-    from notifications.models import Customer
+    from notifications.models import Customer, ReminderRule
 
+    ReminderRule.objects.update(quiet_from=None, quiet_until=None)  # it may be three in the morning
     # Booking takes a while on a busy machine; a reminder that is due before its booking is made is skipped.
     first = timezone.now() + timedelta(minutes=15, seconds=1 + many / 8)
     for n in range(many):
@@ -47,9 +48,24 @@ def jobs() -> object:
     return list(rows)
 
 
+def slow(many: int, seconds: float, batch: bool = False) -> object:
+    """Jobs that take so long, for stacks with tests.faults.slow_settings."""
+    from tests.faults import slow
+
+    task = slow.slow_one_of_many if batch else slow.slow
+    return [str(pk) for pk in task.enqueue_many([(seconds,)] * many, queue="messages")]
+
+
+def shrink(processes: int) -> object:
+    """Flower's button."""
+    from celery import current_app
+
+    return current_app.control.pool_shrink(processes, reply=True, timeout=5)
+
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    name, *numbers = sys.argv[1:]
-    asked: dict[str, Callable[..., object]] = {"book": book, "report": report, "jobs": jobs}
-    print(json.dumps(asked[name](*[json.loads(n) for n in numbers])))
+    name, *words = sys.argv[1:]
+    asked: list[Callable[..., object]] = [book, report, jobs, slow, shrink]
+    print(json.dumps({ask.__name__: ask for ask in asked}[name](*[json.loads(word) for word in words])))

@@ -243,3 +243,22 @@ def test_arguments_survive_the_row() -> None:
     kept = {"umlaut": "Größe", "emoji": "🕙", "nested": [{"a": None}]}
     job = make_job(kwargs=kept)
     assert json.dumps(Job.objects.get(pk=job.pk).kwargs, sort_keys=True) == json.dumps(kept, sort_keys=True)
+
+
+def test_a_job_that_is_moved_while_it_runs_comes_back_at_the_new_time_and_not_when_it_meant_to() -> None:
+    job = ledger.claim(make_job("queued").pk, "me:1")
+    assert job
+    sooner, later = timezone.now() + MINUTE, timezone.now() + HOUR
+    assert ledger.reschedule({job.pk: (sooner, None)}) == set()  # it runs: moved it is not
+    assert ledger.snooze(job, later, Attempt(outcome=Attempt.Outcome.SNOOZED))
+    row = Job.objects.get()
+    assert (row.state, row.run_at) == ("scheduled", sooner)
+
+
+def test_a_job_that_was_moved_before_it_ran_may_snooze() -> None:
+    waiting, later = make_job(), timezone.now() + HOUR
+    ledger.reschedule({waiting.pk: (timezone.now() - MINUTE, None)})
+    ledger.dispatch("default", ["probe.ok"], 10)
+    job = ledger.claim(waiting.pk, "me:1")
+    assert job and ledger.snooze(job, later, Attempt(outcome=Attempt.Outcome.SNOOZED))
+    assert Job.objects.get().run_at == later

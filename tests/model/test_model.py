@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs import heartbeat, leases
-from notifications import fence
+from notifications import guarantees
 from tests.model import model
 from tests.model.model import GUARDS, LOST, SENT_ANYWAY, STUCK, TWICE, explore
 
@@ -101,7 +101,7 @@ def test_every_guard_and_every_kind_of_harm_is_shown() -> None:
 
 def test_whoever_is_slow_enough_to_be_rescued_is_slower_than_the_quarantine() -> None:
     """The model's one assumption about time: a lease has at least this much left when the fence is asked."""
-    assert leases.LEASE - heartbeat.INTERVAL > fence.QUARANTINE
+    assert leases.LEASE - heartbeat.INTERVAL > guarantees.QUARANTINE
 
 
 @pytest.mark.parametrize("place", sorted({place for places in GUARDS.values() for place in places.split(", ")}))

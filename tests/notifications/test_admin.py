@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models import Attempt, Job, Pause, Queue
+from notifications import bookings, payments
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from tests.factories import DAY, MINUTE, alice, make_booking, make_job, make_payment
 
@@ -153,6 +154,29 @@ def test_cancelling_a_booking_in_the_admin_shows_the_receipt(olga: Client) -> No
     assert "is cancelled; nothing was changed" in act(olga, "notifications_booking", "cancel", booking.pk)
 
 
+def test_saving_a_booking_that_was_closed_meanwhile_says_only_that(olga: Client) -> None:
+    booking = make_booking(alice())
+    bookings.cancel(booking)
+    url = reverse("admin:notifications_booking_change", args=[booking.pk])
+    answer = olga.post(url, booking_form(customer=booking.customer_id, service="Colour"), follow=True)
+    (said,) = answer.context["messages"]
+    assert (said.level_tag, "is cancelled; nothing was changed" in str(said)) == ("error", True)
+    assert Booking.objects.get().service == "Haircut"
+    assert not LogEntry.objects.exists()
+
+
+def test_saving_a_payment_that_was_paid_meanwhile_says_only_that(olga: Client) -> None:
+    payment = make_payment(alice())
+    payments.mark_paid(payment)
+    empty = {f"deliveries-{name}_FORMS": 0 for name in ("TOTAL", "INITIAL", "MIN_NUM", "MAX_NUM")}
+    form = {"customer": payment.customer_id, "subject": "Colour", "amount": 4550, "currency": "EUR"}
+    form |= {"due_on": f"{payment.due_on:%Y-%m-%d}", "time_zone": payment.time_zone}
+    answer = olga.post(reverse("admin:notifications_payment_change", args=[payment.pk]), form | empty, follow=True)
+    assert [said.level_tag for said in answer.context["messages"]] == ["error"]
+    assert Payment.objects.get().subject == "Haircut"
+    assert not LogEntry.objects.exists()
+
+
 def test_a_booking_with_a_story_cannot_be_deleted(olga: Client) -> None:
     booking = make_booking(alice())
     assert olga.post(reverse("admin:notifications_booking_delete", args=[booking.pk])).status_code == 403
@@ -168,17 +192,6 @@ def test_a_payment_made_and_paid_in_the_admin(olga: Client) -> None:
     assert "5 withdrawn" in act(olga, "notifications_payment", "mark_paid", payment.pk)
     bad = olga.post(reverse("admin:notifications_payment_add"), form | {"currency": "XXQ"} | empty)
     assert "ISO 4217" in bad.content.decode()
-
-
-def test_a_changed_rule_replans_as_a_job(olga: Client) -> None:
-    rule = ReminderRule.objects.get(name__startswith="1 hour")
-    fields = {"name": rule.name, "anchor": rule.anchor, "offset": "-02:00:00", "at_time": ""}
-    fields |= {"channels": '["email"]', "tolerance": "0", "quiet": "later", "repeat_times": "0", "level": "0"}
-    url = reverse("admin:notifications_reminderrule_change", args=[rule.pk])
-    olga.post(url, fields | {"message": rule.message, "active": "on", "useful_for": ""})
-    rule.refresh_from_db()
-    assert rule.offset == timedelta(hours=-2)
-    assert Job.objects.get().task == "notifications.reconcile"
 
 
 def test_withdrawing_a_delivery_and_sending_a_refused_one_again(olga: Client) -> None:

@@ -11,8 +11,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from jobs import ledger
 from jobs.models import Job
-from notifications import bookings, payments, reconciler, reminders
+from notifications import bookings, payments, reconciler, reminders, rendering
 from notifications.changes import Plan
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from tests.factories import DAY, HOUR, MINUTE, alice, bob, make_booking, make_payment
@@ -163,3 +164,26 @@ def test_a_worker_whose_clock_is_slow_still_ends_what_is_too_late(worker, monkey
     worker.run_due()
     delivery.refresh_from_db()
     assert (delivery.reason, Job.objects.get(pk=delivery.pk).state) == ("too_late", "succeeded")  # is left running
+
+
+def test_a_reminder_that_is_moved_while_its_worker_goes_back_to_sleep_is_woken_at_the_new_time(
+    worker, monkeypatch
+) -> None:
+    """The worker has read "in six hours"; before it says so, the reminder is moved to "in two"."""
+    booking = make_booking(alice(), starts=DAY + HOUR)
+    delivery = due_now(first(booking))
+
+    def moved(to_before: timedelta, then: Any) -> Any:
+        def act(*args: Any) -> Any:
+            ReminderRule.objects.filter(pk=delivery.rule_id).update(offset=-to_before)
+            list(reconciler.reconcile())
+            return then(*args)
+
+        return act
+
+    monkeypatch.setattr(rendering, "render", moved(19 * HOUR, rendering.render))
+    monkeypatch.setattr(ledger, "snooze", moved(23 * HOUR, ledger.snooze))
+    worker.run_due()
+    delivery.refresh_from_db()
+    assert delivery.state == "planned"
+    assert Job.objects.get(pk=delivery.pk).run_at == delivery.send_at == booking.starts_at - 23 * HOUR

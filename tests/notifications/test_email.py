@@ -2,14 +2,19 @@
 
 import smtplib
 import socket
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from email import message_from_bytes
+from email.policy import default
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 
 from notifications.channels import email
-from notifications.channels.base import Busy, Message, Refused, Unknown
+from notifications.channels.base import Attachment, Busy, Down, Message, Refused, Unknown
+from tests.provider import Request, drip, serving
 
 MESSAGE = Message(to="alice@example.com", subject="Grüße", text=".leading dot\nÄhre", html="<p>Ähre</p>")
 
@@ -114,3 +119,69 @@ def test_a_refused_password_is_ours_to_mend(handler: Handler, monkeypatch) -> No
     monkeypatch.setattr(smtplib.SMTP, "sendmail", login)
     with pytest.raises(Busy, match="535"):
         email.send(MESSAGE, idempotency_key="k1")
+
+
+def test_attachments_and_headers_travel_with_the_mail(handler: Handler) -> None:
+    invitation = Attachment(
+        "visit.ics", "text/calendar; method=REQUEST", "BEGIN:VCALENDAR\r\nSUMMARY:Ähre\r\n".encode()
+    )
+    one_click = {"List-Unsubscribe": "<https://x.example/u>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    email.send(replace(MESSAGE, attachments=(invitation,), headers=one_click), idempotency_key="k1")
+    mail = message_from_bytes(handler.mails[0].content, policy=default)
+    assert {name: mail[name] for name in one_click} == one_click
+    (part,) = mail.iter_attachments()
+    assert part.get_content_type() == "text/calendar"
+    assert part.get_param("method") == "REQUEST"
+    assert part.get_filename() == "visit.ics"
+    assert "SUMMARY:Ähre" in part.get_content()
+
+
+@pytest.mark.parametrize("header", ["List-Unsubscribe", "Subject"])
+def test_a_header_cannot_smuggle_another(handler: Handler, header: str) -> None:
+    evil = "x\r\nBcc: eve@example.com"
+    with pytest.raises(Refused):
+        email.send(replace(MESSAGE, headers={header: evil}), idempotency_key="k1")
+    assert handler.mails == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        ("550 5.1.1 no such user", "bounce"),
+        ("550 5.1.10 null MX", "bounce"),
+        ("550 5.2.1 disabled", "bounce"),
+        ("550 5.7.1 we do not like you", ""),  # a policy: the mailbox may well be there
+        ("552 5.2.2 full", ""),
+        ("550 no", ""),
+        ("550 5.1.15 something newer", ""),
+    ],
+)
+def test_a_mailbox_that_does_not_exist_is_left_alone_from_then_on(handler: Handler, reply: str, cause: str) -> None:
+    handler.rcpt = reply
+    with pytest.raises(Refused) as caught:
+        email.send(MESSAGE, idempotency_key="k1")
+    assert caught.value.suppress == cause
+
+
+@pytest.mark.parametrize("when", ["before the mail", "after the mail"])
+def test_a_server_that_drips_has_its_time(settings, when: str) -> None:
+    settings.EMAIL_BACKEND = "notifications.channels.smtp.ExactBackend"
+    settings.EMAIL_TOTAL_TIMEOUT = 0.5
+
+    def speak(sock: socket.socket) -> bool:
+        sock.sendall(b"220 here\r\n")
+        sock.recv(1000)
+        if when == "after the mail":
+            for answer in (b"250 hello\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go on\r\n"):
+                sock.sendall(answer)
+                sock.recv(100_000)
+        drip(b"", b"250-and\r\n")(sock, Request("", {}, b""))
+        return True
+
+    with serving() as server:
+        server.on_connect = speak
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        began = time.monotonic()
+        with pytest.raises(Down if when == "before the mail" else Unknown):
+            email.send(MESSAGE, idempotency_key="k1")
+        assert time.monotonic() - began < 2

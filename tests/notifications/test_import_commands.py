@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from jobs.models import Job
 from notifications import imports
+from notifications.imports import upserts
+from notifications.management.importing import ImportCommand
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from tests.factories import alice, make_booking
 from tests.notifications.test_imports import BOOKING, PAYMENT, a_file, many, text_of
@@ -214,3 +216,15 @@ def test_a_dry_run_of_the_planning_changes_nothing() -> None:
     _, out, _ = run("schedule_reminders", dry_run=True)
     assert figures(out) == {"planned": 3} and "Dry run, nothing was changed" in out
     assert not Delivery.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("half", "lacking"),
+    [(ImportCommand, "read, shift, shifted, write"), (upserts.Upsert, "columns")],
+    ids=["a command", "the writing of rows"],
+)
+def test_an_importer_that_lacks_a_part_is_refused_when_it_is_made(half: type[Any], lacking: str) -> None:
+    """Not in the middle of somebody's file."""
+    with pytest.raises(TypeError, match="abstract method") as refused:
+        type("Half", (half,), {})()
+    assert lacking in str(refused.value).replace("'", "")

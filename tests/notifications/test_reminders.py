@@ -101,7 +101,7 @@ def test_a_rule_switched_off_withdraws_and_switched_on_restores() -> None:
     ReminderRule.objects.filter(name__startswith="1 hour").update(active=False)
     assert [delivery.reason for delivery in plan(booking).withdrawn] == ["rule_off"]
     assert states(booking)["1 hour"] == "rule_off"
-    ReminderRule.objects.update(active=True)
+    ReminderRule.objects.filter(name__startswith="1 hour").update(active=True)
     assert len(plan(booking).added) == 1
     assert states(booking)["1 hour"] == "planned"
     delivery = booking.deliveries.get(rule__name__startswith="1 hour")
@@ -141,7 +141,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_bookings() -> No
         with CaptureQueriesContext(connection) as queries:
             plan(*rows)
         counts.append(len(queries))
-    assert counts[0] == counts[1] <= 8
+    assert counts[0] == counts[1] <= 11
 
 
 def test_reconcile_plans_what_was_made_past_the_application() -> None:

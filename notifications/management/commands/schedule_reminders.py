@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from notifications import zones
 from notifications.changes import CHUNK
 from notifications.imports.outcomes import tally
 from notifications.management.reporting import deliveries, progress_bar
@@ -24,6 +25,8 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["dry_run"] and (moved := zones.refresh()):
+            self.stdout.write(f"{moved:,} bookings are at another moment by the new zone database.")
         changed = self._reconcile(options["dry_run"])
         if not changed:
             self.stdout.write("Nothing to change: all reminders match the rules.")

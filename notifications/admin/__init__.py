@@ -5,13 +5,16 @@ always follow; what became of them is shown as messages.
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from notifications import bookings, payments, reconciler
+from notifications.admin.outbox import OutboxMessageAdmin as OutboxMessageAdmin
+from notifications.admin.rules import ReminderRuleAdmin as ReminderRuleAdmin
+from notifications.admin.undeletable import Undeletable
 from notifications.forms import BookingForm, PaymentForm
-from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
+from notifications.models import Booking, Customer, Delivery, Payment
 
 
 def show(admin_page: Any, request: HttpRequest, receipt: bookings.Receipt) -> None:
@@ -43,13 +46,6 @@ class DeliveryInline(admin.TabularInline[Delivery, Any]):
         return False
 
 
-class Undeletable:
-    """Rows that deliveries refer to are cancelled or switched off instead, so that the story stays whole."""
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
 class ByVerb(Undeletable):
     """Saves through the verbs of a module, in whose transaction the reminders follow."""
 
@@ -57,17 +53,21 @@ class ByVerb(Undeletable):
     change: Any
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
-        try:
-            if change:
-                receipt = type(self).change(obj, **form.cleaned_data)
-            else:
-                made, receipt = type(self).make(**form.cleaned_data)
-                obj.pk = made.pk
-        except bookings.NotOpen as exc:  # somebody cancelled or paid it while this page was open
-            messages.error(request, str(exc))
+        if change:
+            receipt = type(self).change(obj, **form.cleaned_data)
         else:
-            show(self, request, receipt)
+            made, receipt = type(self).make(**form.cleaned_data)
+            obj.pk = made.pk
+        show(self, request, receipt)
         obj.refresh_from_db()
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)  # type: ignore[misc]  # the admin's
+        except bookings.NotOpen as exc:  # somebody cancelled or paid it while this page was open
+            messages.error(request, str(exc))  # and nothing else: the page's transaction is undone
+            return HttpResponseRedirect(request.get_full_path())
+        return answer
 
 
 @admin.register(Customer)
@@ -140,17 +140,6 @@ class PaymentAdmin(ByVerb, admin.ModelAdmin[Payment]):
             self.log_change(request, payment, done)
             self.message_user(request, f"{payment}: {done}.")
             show(self, request, receipt)
-
-
-@admin.register(ReminderRule)
-class ReminderRuleAdmin(Undeletable, admin.ModelAdmin[ReminderRule]):
-    list_display = ("name", "anchor", "offset", "at_time", "channels", "message", "active")
-    list_filter = ("anchor", "active")
-
-    def save_model(self, request: HttpRequest, obj: ReminderRule, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        reconciler.reconcile_all.delay()  # a row of this transaction: the rule and its consequences go together
-        self.message_user(request, "Existing bookings and payments are being planned anew.")
 
 
 @admin.register(Delivery)

@@ -1,0 +1,98 @@
+"""Planning everything anew after a rule was changed: seconds, statements, memory.
+
+`python -m bench.replan [--bookings 100000]`, on a throw-away SQLite database, or on PostgreSQL where DATABASE_URL names
+a server. It is the code behind the admin's "Save and apply" and `manage.py schedule_reminders`.
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from bench.database import throwaway
+
+PEOPLE = 1_000
+
+
+class Statements:
+    """Counts without keeping them."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __call__(self, execute: Any, *args: Any) -> Any:
+        self.number += 1
+        return execute(*args)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--bookings", type=int, default=100_000)
+    number = options.parse_args().bookings
+    with throwaway() as kind:
+        from django.utils import timezone
+
+        from notifications import previews, reconciler
+        from notifications.models import ReminderRule
+        from notifications.overrides import Overrides
+
+        print(f"{number:,} bookings of {PEOPLE:,} customers with three reminders each, on {kind}")
+        fill(number)
+        measured("first plan, all rules", lambda: consumed(reconciler.reconcile()))
+        measured("again, nothing to change", lambda: consumed(reconciler.reconcile()))
+        rule = ReminderRule.objects.get(name__startswith="1 hour")
+        rule.offset = timedelta(hours=-2)
+        measured("preview of the change", lambda: previews.foresee(rule, Overrides([]), timezone.now()).looked_at)
+        rule.save()
+        measured("rule changed: 1 h to 2 h", lambda: consumed(reconciler.reconcile(only=rule)))
+        rule.active = False
+        rule.save()
+        measured("rule switched off", lambda: consumed(reconciler.reconcile(only=rule)))
+        rule.active = True
+        rule.save()
+        measured("rule switched on again", lambda: consumed(reconciler.reconcile(only=rule)))
+
+
+def fill(number: int) -> None:
+    from django.utils import timezone
+
+    from notifications import bookings
+    from notifications.models import Booking, Customer
+
+    people = [Customer(name=f"C{n}", email=f"c{n}@example.com", time_zone="Europe/Berlin") for n in range(PEOPLE)]
+    people = Customer.objects.bulk_create(people)
+    first = timezone.now() + timedelta(days=3)
+    Booking.objects.bulk_create(
+        (
+            Booking(
+                customer=people[n % PEOPLE],
+                service="Haircut",
+                **bookings.schedule(start, start + timedelta(hours=1), "Europe/Berlin"),
+            )
+            for n in range(number)
+            for start in [first + timedelta(minutes=n)]
+        ),
+        batch_size=1_000,
+    )
+
+
+def consumed(plans: Iterable[Any]) -> int:
+    return sum(done.changes for done in plans)
+
+
+def measured(name: str, act: Any) -> None:
+    from django.db import connection
+
+    statements = Statements()
+    began = time.monotonic()
+    with connection.execute_wrapper(statements):
+        changes = act()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds = time.monotonic() - began
+    print(f"{name:26} {changes:9,} {seconds:7.1f} s {statements.number:8,} statements, at most {peak:.0f} MB so far")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""System checks of the ledger's own settings, so that a slip of the pen stops a start and not a night's work.
+
+Registered by the application; run by `manage.py check` and before web, worker and beat serve anything.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+
+
+def check_retention(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """A negative number of days would put the border into the future and delete everything that is finished."""
+    hint = "Set {} to 0 or more."
+    return [
+        Error(f"{name} is negative: {value}.", hint=hint.format(name), id="jobs.E001")
+        for name, value in _kept()
+        if value < 0
+    ]
+
+
+def _kept() -> Iterator[tuple[str, int]]:
+    """(variable, its value) of all that says how long something is kept."""
+    for state, days in settings.JOBS_KEEP_DAYS.items():
+        yield f"JOBS_KEEP_{state.upper()}_DAYS", days
+    for state, count in settings.JOBS_KEEP_COUNT.items():
+        yield f"JOBS_KEEP_{state.upper()}_COUNT", count
+    yield "JOBS_KEEP_KEYS_DAYS", settings.JOBS_KEEP_KEYS_DAYS

@@ -1,0 +1,87 @@
+"""System checks of the channels: what would silently go nowhere. Registered by the app's configuration.
+
+Warnings of `manage.py check --deploy`; the one that reads the rules needs `--database default` too, as Django asks of
+checks that query.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Warning as Alert
+from django.db import DatabaseError
+
+from notifications.channels import email_apis, sms
+from notifications.channels.email import FILES
+from notifications.models import ReminderRule
+
+Apps = Sequence[AppConfig] | None
+NOWHERE = ("console.EmailBackend", "dummy.EmailBackend", "locmem.EmailBackend")
+
+
+def register_all() -> None:
+    """Called once, by the app registry."""
+    checks.register(check_used_channels, checks.Tags.database, deploy=True)
+    for check in (check_mail_callbacks, check_sms_sender, check_webhook_targets):
+        checks.register(check, checks.Tags.security, deploy=True)
+
+
+def unconfigured() -> dict[str, str]:
+    """Channels that keep their messages here, and what to set."""
+    found = {}
+    if settings.EMAIL_BACKEND == FILES or settings.EMAIL_BACKEND.endswith(NOWHERE):
+        found["email"] = "Set EMAIL_URL to a mail server or a provider."
+    if not sms.configured():
+        found["sms"] = "Set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM."
+    if settings.WEBHOOK_OUTBOX:
+        found["webhook"] = "Set WEBHOOK_OUTBOX=false."
+    return found
+
+
+def check_used_channels(app_configs: Apps, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    if not databases:
+        return []
+    try:
+        rules = list(ReminderRule.objects.filter(active=True).values_list("channels", flat=True))
+    except DatabaseError:  # not migrated, or not there: others say so
+        return []
+    used = {channel for channels in rules for channel in channels}
+    return [
+        Alert(
+            f"An active rule uses {channel}, but its messages stay in the outbox of the admin.",
+            hint=hint,
+            id="punctual.W006",
+        )
+        for channel, hint in unconfigured().items()
+        if channel in used
+    ]
+
+
+def check_mail_callbacks(app_configs: Apps, **_: Any) -> list[CheckMessage]:
+    if not email_apis.used() or email_apis.callbacks_secured():
+        return []
+    hint = "Set ANYMAIL_WEBHOOK_SECRET=user:password, or the provider's signing key; see .env.example."
+    problem = "Callbacks of the mail provider are refused: there is no secret to check them by."
+    return [Alert(f"{problem} Bounces and complaints stay unknown.", hint=hint, id="punctual.W007")]
+
+
+def check_sms_sender(app_configs: Apps, **_: Any) -> list[CheckMessage]:
+    if not sms.configured():
+        return []
+    missing = []
+    if not (settings.TWILIO_FROM or settings.TWILIO_MESSAGING_SERVICE_SID):
+        missing.append("a sender (TWILIO_FROM or TWILIO_MESSAGING_SERVICE_SID)")
+    if not settings.TWILIO_AUTH_TOKEN:
+        missing.append("TWILIO_AUTH_TOKEN, without which status and STOP are refused")
+    if not missing:
+        return []
+    return [Alert(f"SMS lack {' and '.join(missing)}.", hint="See .env.example.", id="punctual.W008")]
+
+
+def check_webhook_targets(app_configs: Apps, **_: Any) -> list[CheckMessage]:
+    if not settings.WEBHOOK_ALLOW_PRIVATE:
+        return []
+    hint = "Remove WEBHOOK_ALLOW_PRIVATE from the environment."
+    return [Alert("Webhooks may reach private addresses of this network.", hint=hint, id="punctual.W009")]

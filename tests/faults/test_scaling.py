@@ -1,0 +1,121 @@
+"""Pools that grow and shrink while they work: nothing is killed, and what is desired outlives every worker."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Scene, until
+
+pytestmark = [pytest.mark.faults, pytest.mark.stack]
+
+SLOW = {"DJANGO_SETTINGS_MODULE": "tests.faults.slow_settings"}
+FOLLOWED = 15.0  # seconds: two looks, four seconds apart, and a turn of the worker's loop
+
+
+def children(pid: int) -> int:
+    """The processes that a worker's main process really has (Linux)."""
+    found = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        found += int(fields[1]) == pid and fields[0] != "Z"
+    return found
+
+
+def pools(scene: Scene, *names: str) -> list[int]:
+    return sorted(children(scene.stack.pid(name)) for name in names)
+
+
+def desire(scene: Scene, processes: object) -> None:
+    scene.manage("jobs", "scale", "messages", str(processes), "--reason", "test")
+
+
+JOBS = "SELECT state, token, failures FROM jobs_job WHERE task LIKE 'faults.%'"
+
+
+def running(scene: Scene) -> int:
+    return [state for state, *_ in scene.select(JOBS)].count("running")
+
+
+def undisturbed(scene: Scene) -> bool:
+    """Whether every job has succeeded at its first attempt. Fails as soon as one was disturbed."""
+    rows = scene.select(JOBS)
+    assert not [row for row in rows if row[1] > 1 or row[2]], rows
+    return {state for state, *_ in rows} == {"succeeded"}
+
+
+@pytest.fixture(params=["valkey", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> str:
+    if request.param == "valkey":
+        return ""
+    return f"amqp://guest:guest@127.0.0.1:5672/{request.getfixturevalue('virtual_host')}"
+
+
+def test_a_pool_grows_and_shrinks_while_it_works_and_kills_nothing(
+    make_scene: Callable[..., Scene], broker: str
+) -> None:
+    scene = make_scene(env=SLOW, broker_url=broker)
+    assert pools(scene, "worker") == [2]
+    scene.ask("slow", 6, 8)
+    until(lambda: running(scene) == 2, 20, "both processes are at work")
+    desire(scene, 5)
+    until(lambda: pools(scene, "worker") == [5] and running(scene) >= 4, FOLLOWED + 10, "new processes take jobs")
+    desire(scene, 1)
+    until(lambda: pools(scene, "worker") == [1], FOLLOWED + 15, "four processes have ended")
+    until(lambda: undisturbed(scene), 40, "every job has ended well")
+    scene.ask("slow", 2, 0.1)
+    until(lambda: undisturbed(scene), 20, "the last process still takes jobs")
+    desire(scene, "as-started")
+    until(lambda: pools(scene, "worker") == [2], FOLLOWED, "as started")
+
+
+def test_the_button_of_flower_kills_nothing_either_and_is_left_alone(make_scene: Callable[..., Scene]) -> None:
+    scene = make_scene(env=SLOW | {"WORKER_CONCURRENCY": "4"})
+    scene.ask("slow", 12, 4)
+    until(lambda: running(scene) == 4, 20, "every process is at work")
+    (answer,) = [said for reply in scene.ask("shrink", 3) for name, said in reply.items() if name.startswith("worker")]
+    assert answer == {"ok": "3 processes end after their present job"}
+    until(lambda: pools(scene, "worker") == [1], 15, "three processes have ended")
+    until(lambda: undisturbed(scene), 40, "every job has ended well")
+    assert pools(scene, "worker") == [1]
+
+
+def test_workers_share_what_is_desired_and_take_over_from_those_that_are_gone(
+    make_scene: Callable[..., Scene],
+) -> None:
+    scene = make_scene(env=SLOW, copies={"worker": 2})
+    desire(scene, 5)
+    until(lambda: pools(scene, "worker", "worker2") == [2, 3], FOLLOWED, "the two share")
+    assert "desired 5 (by" in scene.manage("jobs", "workers", "messages")
+    scene.stack.down("worker2", signal.SIGTERM)
+    until(
+        lambda: pools(scene, "worker") == [5], FOLLOWED, "the other one takes over at once from one that said goodbye"
+    )
+    scene.stack.up("worker2")
+    until(
+        lambda: up(scene, "worker2") and pools(scene, "worker", "worker2") == [2, 3], FOLLOWED + 15, "they share again"
+    )
+    scene.stack.kill("worker")
+    until(lambda: up(scene, "worker") and pools(scene, "worker", "worker2") == [2, 3], FOLLOWED + 15, "as before")
+
+
+def up(scene: Scene, name: str) -> bool:
+    return scene.stack.is_ready(name)
+
+
+def test_a_worker_that_hangs_is_told_as_absent_and_the_others_take_its_part(make_scene: Callable[..., Scene]) -> None:
+    scene = make_scene(env=SLOW, copies={"worker": 2})
+    desire(scene, 4)
+    until(lambda: pools(scene, "worker", "worker2") == [2, 2], FOLLOWED, "the two share")
+    pid = scene.stack.pid("worker2")
+    scene.stack.kill("worker2", signal.SIGSTOP)
+    until(lambda: pools(scene, "worker") == [4], FOLLOWED + 20, "its part is taken over")
+    told = scene.manage("jobs", "workers", "messages")
+    assert "actual 4" in told and "  worker2@" in told and "absent since" in told
+    scene.stack.kill("worker2", signal.SIGCONT)
+    until(lambda: pools(scene, "worker", "worker2") == [2, 2], FOLLOWED + 15, "it is back")
+    assert scene.stack.pid("worker2") == pid
