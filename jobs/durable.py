@@ -53,6 +53,7 @@ class Durable(_Task):
 
     abstract = True
     is_durable = True
+    Request = "jobs.requests:JobRequest"  # how the main process hears of a job's process that is gone
     store_errors_even_if_ignored = False  # the ledger keeps them; Celery's result tables would be a second story
     priority = Priority.NORMAL
     batch_size = 1  # how many jobs may share a message; for small idempotent kinds 100 or more

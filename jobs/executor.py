@@ -14,12 +14,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from billiard.einfo import ExceptionInfo
-from celery import current_app, shared_task, states
+from celery import Task, current_app, shared_task, states
 from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Ignore
 from django.db import Error, connection
 
-from jobs import canvas, connections, dispatcher, groups, ledger
+from jobs import canvas, connections, deadlines, dispatcher, flight, groups, ledger
 from jobs.events import events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
@@ -61,10 +61,18 @@ class Nudged:
         return answer
 
 
-@shared_task(name="jobs.run", bind=True, send_events=False, store_errors_even_if_ignored=False)
+@shared_task(
+    name="jobs.run",
+    base=Task,
+    bind=True,
+    Request="jobs.requests:JobRequest",
+    send_events=False,
+    store_errors_even_if_ignored=False,
+)
 def run_batch(self: Any, ids: list[str]) -> None:
     """Run the jobs of one message, one after the other or, where their task says so, some at a time."""
     connections.refresh()
+    flight.board(ids)
     jobs = _claim(ids)
     if not jobs:
         return
@@ -99,10 +107,10 @@ def _run_one(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
         verdict = Verdict(job, "stop", timedelta(), attempt=Attempt(error="cancelled before it started"))
     else:
         events.send("started", job, hostname)
-        tracer = current_app.tasks[job.task].__trace__.tracer
-        _, verdict = _trace(
-            job, tracer, {**request, "id": str(job.pk), "task": job.name, "correlation_id": str(job.pk)}
-        )
+        task: Durable = current_app.tasks[job.task]  # type: ignore[assignment]
+        about = {**request, "id": str(job.pk), "task": job.name, "correlation_id": str(job.pk)}
+        with flight.running(job.pk), deadlines.kept(task):
+            _, verdict = _trace(job, task.__trace__.tracer, about)
     recorder.add(verdict)
     events.send(EVENTS[verdict.verb], job, hostname, **_told(verdict))
     _log(verdict, verdict.verb)
