@@ -105,9 +105,9 @@ def is_in(state: Job.State, pk: Any) -> Exists:
 # Each verb returns False when the attempt was not the caller's to finish any more.
 
 
-def succeed(job: Job, result: Any = None) -> bool:
+def succeed(job: Job, result: Any = None, reason: str = "", **changes: Any) -> bool:
     """Done."""
-    return bool(move(_held(job), "succeed", result=result, reason="", **over()))
+    return bool(move(_held(job), "succeed", result=result, reason=reason, **over(), **changes))
 
 
 def succeed_many(jobs: Sequence[Job], result: Any = None) -> int:

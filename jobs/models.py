@@ -15,7 +15,7 @@ from django_celery_beat.models import PeriodicTask
 from jobs import priorities
 from jobs.ids import new_id
 from jobs.occurrences import Missed
-from jobs.traffic import KeyLimit as KeyLimit, Pause as Pause, Queue as Queue
+from jobs.traffic import KeyLimit as KeyLimit, Pause as Pause, Queue as Queue, TaskRate as TaskRate
 
 
 class Priority(models.IntegerChoices):

@@ -30,6 +30,17 @@ class Snooze(Retry):
         return Snooze, (self.until,)
 
 
+class Replaced(Ignore):
+    """Ends a body that another job replaces, see replacing.py."""
+
+    def __init__(self, signature: Any, successor: str) -> None:
+        super().__init__(f"replaced by {successor}")
+        self.signature, self.successor = signature, successor
+
+    def __reduce__(self) -> Any:  # on its way to the worker's main process, which needs no more
+        return Ignore, (str(self),)
+
+
 class Permanent(Exception):
     """A task raises it (or a subclass) when trying again is of no use, whatever its autoretry_for says."""
 
@@ -49,6 +60,8 @@ class Verdict:
     delay: timedelta | datetime = timedelta()
     changes: dict[str, Any] = field(default_factory=dict)
     attempt: Attempt | None = None
+    successor: Replaced | None = None
+    outcome: str = ""  # when it is in the row already
 
 
 def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
@@ -61,6 +74,8 @@ def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
     attempt.traceback = clean(str(getattr(value, "traceback", "")))
     if isinstance(error, Stop):
         return Verdict(job, "stop", took, attempt=attempt)
+    if isinstance(error, Replaced):
+        return Verdict(job, "succeed", took, successor=error)
     if info.state == states.IGNORED:
         return Verdict(job, "succeed", took)
     if isinstance(error, Snooze):
