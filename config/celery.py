@@ -23,6 +23,7 @@ app = Celery("punctual")
 app.on_configure.connect(start.refuse_unreadable_settings)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add("jobs.standin:Step")  # ticks when beat and the clock do not
+app.steps["worker"].add("jobs.requests:Watch")  # hears of dead pool processes at once
 
 
 @app.on_after_configure.connect

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.db import Error
 from kombu.exceptions import OperationalError
 
-from jobs import broker, ledger, queues, registry, ticks, windows
+from jobs import broker, ledger, queues, rates, registry, ticks, windows
 from jobs.messages import publish
 from jobs.models import Job
 
@@ -35,9 +35,14 @@ def dispatch_due(now: datetime | None = None, *, by: str = "") -> int:
     lost = ledger.release(Job.objects.filter(state=Job.State.QUEUED).exclude(epoch=epoch))
     if lost:
         logger.warning("the broker lost its messages: released=%s", lost)
-    tasks, sent = registry.names(), 0
-    for queue in queues.due(now):
-        sent += publish(windows.fill(queue, tasks, epoch=epoch, now=now))
+    return sum(_fill(queue, epoch=epoch, now=now) for queue in queues.due(now))
+
+
+def _fill(queue: str, *, epoch: str, now: datetime | None = None) -> int:
+    rated = rates.known()
+    sent = publish(windows.fill(queue, [name for name in registry.names() if name not in rated], epoch=epoch, now=now))
+    for task, rate in rated.items():
+        sent += publish(rates.fill(queue, task, rate, epoch=epoch, now=now))
     return sent
 
 
@@ -49,7 +54,7 @@ def refill(queue: str) -> int:
     try:
         if ticks.look().held_since:
             return 0
-        return publish(windows.fill(queue, registry.names(), epoch=broker.epoch()))
+        return _fill(queue, epoch=broker.epoch())
     except (OperationalError, Error) as exc:
         logger.warning("no refill, the next tick will do it: %s", exc)
         return 0

@@ -12,27 +12,29 @@ message that later reaches a worker carries no arguments; it only says which row
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from celery import Task
-from celery.exceptions import Retry
-from celery.utils.serialization import raise_with_context
+from celery import Task, shared_task
+from celery.contrib.django.task import DjangoTask
+from celery.exceptions import Ignore, Retry
+from celery.result import denied_join_result
 from django.db import transaction
-from django.db.models.functions import Now
 
-from jobs import bulk, canvas, executor, ledger
-from jobs.ids import new_id
+from jobs import atomic, attributes, bulk, canvas, executor, ledger, replacing, retries, rows
+from jobs.limits import Rate
 from jobs.models import Job, Priority
-from jobs.options import as_uuid, kept, moment, until
-from jobs.payload import Payload, PayloadError, storable
+from jobs.payload import Payload, PayloadError
 from jobs.recorder import insist
 from jobs.results import JobResult
-from jobs.running import Running
-from jobs.verdict import Permanent, Snooze, Stop
+from jobs.running import Detached, Running
+from jobs.verdict import Permanent, Replaced, Snooze, Stop
 
 __all__ = ["Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop", "insist"]
+
+OURS = frozenset({"cancelled_because", "concurrency_key", "correlation_id", "tenant", "unique_key", "when"})
 
 
 class Call(NamedTuple):
@@ -45,7 +47,7 @@ class Call(NamedTuple):
 if TYPE_CHECKING:
     _Task = Task[Any, Any]
 else:
-    _Task = Task  # generic for type checkers only
+    _Task = DjangoTask  # generic for type checkers only
 
 
 class Durable(_Task):
@@ -53,8 +55,12 @@ class Durable(_Task):
 
     abstract = True
     is_durable = True
+    Request = "jobs.requests:JobRequest"  # how the main process hears of a job's process that is gone
     store_errors_even_if_ignored = False  # the ledger keeps them; Celery's result tables would be a second story
+    ignore_result = False  # True: the row keeps no return value
+    atomic = False  # True: what the body writes and its success are one transaction, see atomic.py
     priority = Priority.NORMAL
+    rate: Rate | None = None  # what `rate_limit` says, see rates.py
     batch_size = 1  # how many jobs may share a message; for small idempotent kinds 100 or more
     version = 1  # of the arguments; raise it when they change, and teach `upcast` the old ones
     concurrency = 1  # how many jobs of one message run at a time, on threads; for kinds that wait on a network
@@ -70,15 +76,56 @@ class Durable(_Task):
     def __trace__(self, tracer: Any) -> None:
         self._traced = tracer
 
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        attributes.check(cls)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The body, called by Celery's tracer for a job, or directly as a function."""
+        running = getattr(self.request, "running", None)
+        if running is None or running.begun:
+            with transaction.atomic() if self.atomic else nullcontext():
+                return super().__call__(*args, **kwargs)
+        running.begun = True
+        body = partial(self._body, running, *args, **kwargs)
+        return atomic.begin(running, body) if self.atomic else body()
+
+    def _body(self, running: Running, *args: Any, **kwargs: Any) -> Any:
+        try:
+            value = self.run(*args, **kwargs)
+        except (Ignore, Retry):
+            raise
+        except Exception as exc:
+            if running.asked is not None:  # retry(throw=False)
+                raise running.asked from exc
+            raise
+        if running.asked is not None:
+            raise running.asked
+        return value
+
     @property
     def running(self) -> Running:
         """The present run, for bound tasks: its job as it was claimed, progress, log, checkpoint, cancel."""
-        running: Running = self.request.running  # type: ignore[attr-defined]  # the executor puts it there
-        return running
+        return getattr(self.request, "running", None) or Detached(Job(task=self.name))
 
     def AsyncResult(self, task_id: str, **_: Any) -> JobResult:
         """A handle on a job of this task."""
         return JobResult(task_id, app=self.app)
+
+    def schedule(self, when: datetime | timedelta | str, *args: Any, **kwargs: Any) -> Any:
+        """Like `delay`, at a time: "in 30 minutes", "tomorrow at 9am", ISO 8601, a datetime or a timedelta.
+
+        What names no zone means Django's current one. Raises ValueError for what is past or has not one meaning.
+        """
+        return self.apply_async(args, kwargs, when=when)
+
+    def delay_on_commit(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as `delay`: the row is part of the transaction, so no worker sees it before."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async_on_commit(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as `apply_async`."""
+        return self.apply_async(*args, **kwargs)
 
     def apply_async(  # type: ignore[override]  # takes **options, as Celery's own implementation does
         self,
@@ -92,20 +139,27 @@ class Durable(_Task):
         """Insert the job and return a handle on it. Nothing is published here.
 
         Takes Celery's options (see `jobs.options` for the few that mean nothing on a row), and of ours unique_key,
-        tenant, concurrency_key and correlation_id. `cancelled_because` keeps a call that shall not run, with the
-        reason. Raises TypeError for arguments that do not fit the task and for options that mean nothing on a row,
-        PayloadError for arguments that JSON cannot hold, ValueError for naive times.
+        tenant, concurrency_key, correlation_id and when (see `schedule`). `cancelled_because` keeps a call that shall
+        not run, with the reason. Raises TypeError for arguments that do not fit the task and for options that mean
+        nothing on a row, PayloadError for arguments that JSON cannot hold, ValueError for naive times.
         """
-        if self.app.conf.task_always_eager:
-            return super().apply_async(tuple(args or ()), dict(kwargs or {}), str(task_id or new_id()), **options)
-        if cancelled_because:
+        if cancelled_because and not self.app.conf.task_always_eager:
             return self.AsyncResult(str(self._stillborn(cancelled_because, task_id=task_id, **options).pk))
-        return self.AsyncResult(str(ledger.enqueue(self.job(args, kwargs, task_id=task_id, **options)).pk))
+        job = self.job(args, kwargs, task_id=task_id, **options)
+        if self.app.conf.task_always_eager:
+            return self._at_once(job, {name: said for name, said in options.items() if name not in OURS})
+        return self.AsyncResult(str(ledger.enqueue(job).pk))
+
+    def _at_once(self, job: Job, options: dict[str, Any]) -> Any:
+        """Run in this process, as task_always_eager has it, with the arguments as a worker would get them."""
+        args, kwargs = self.payload.load(job.args, job.kwargs)
+        with denied_join_result():
+            return self.apply(tuple(args), kwargs, task_id=str(job.pk), **options)
 
     def _stillborn(self, reason: str, **options: Any) -> Job:
         """A job whose arguments will never be known: whoever asks for it finds it cancelled, and why."""
         with transaction.atomic():
-            job = ledger.enqueue(self._row(**options))
+            job = ledger.enqueue(rows.template(self, **options))
             ledger.cancel([job.pk], reason)
         return job
 
@@ -119,14 +173,25 @@ class Durable(_Task):
         for name in ("task_id", "unique_key", *sorted(canvas.LINKS)):
             if options.get(name):
                 raise TypeError(f"{name} belongs to one job; enqueue_many makes many")
-        template = self._row(now=bulk.database_now(), **options)
+        if self._names_itself or self.app.conf.task_always_eager:
+            with transaction.atomic():
+                return [uuid.UUID(self.apply_async(*_as_call(call), **options).id) for call in calls]
+        template = rows.template(self, now=bulk.database_now(), **options)
         return bulk.insert(template, (self._arguments(*_as_call(call)) for call in calls))
 
     def job(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Job:
         """The row that `apply_async` would insert, not yet inserted: for `ledger.enqueue_many`."""
-        job = self._row(**options)
+        if self._names_itself and not options.get("shadow"):
+            name: Any = self.shadow_name
+            options["shadow"] = name(args, kwargs, options)
+        job = rows.template(self, **options)
         job.args, job.kwargs = self._arguments(args or (), kwargs or {})
         return job
+
+    @cached_property
+    def _names_itself(self) -> bool:
+        """Whether the task gives each call a name of its own."""
+        return type(self).shadow_name is not Task.shadow_name
 
     def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         if self.typing:
@@ -137,47 +202,6 @@ class Durable(_Task):
     def payload(self) -> Payload:
         """The parameters of the task's function."""
         return Payload(getattr(self, "_orig_run", self.run))
-
-    def _row(
-        self,
-        *,
-        now: datetime | Now | None = None,
-        task_id: str | uuid.UUID | None = None,
-        countdown: float | None = None,
-        eta: datetime | None = None,
-        expires: float | timedelta | datetime | None = None,
-        queue: Any = None,
-        priority: int | None = None,
-        unique_key: str | None = None,
-        tenant: str = "",
-        concurrency_key: str = "",
-        correlation_id: str = "",
-        **options: Any,
-    ) -> Job:
-        """Everything about a job but its arguments."""
-        now = now or Now()
-        if not isinstance(options.get("headers") or {}, Mapping):
-            raise TypeError(f"headers={options['headers']!r} is not a mapping of names to values")
-        pk = new_id() if task_id is None else as_uuid(task_id, "task_id")
-        lane = self._lane(queue)
-        group_id, group_index = canvas.membership(options)
-        return Job(
-            pk=pk,
-            group_id=group_id and as_uuid(group_id, "group_id"),
-            group_index=group_index,
-            task=self.name,
-            options=storable(kept(self.name, pk, lane, options), "options"),
-            version=self.version,
-            queue=lane,
-            priority=self.priority if priority is None else priority,
-            run_at=moment(eta, "eta") or (now + timedelta(seconds=countdown) if countdown else now),
-            useful_until=until(self.expires if expires is None else expires, now),
-            max_attempts=None if self.max_retries is None else self.max_retries + 1,
-            unique_key=unique_key,
-            tenant=tenant,
-            concurrency_key=concurrency_key,
-            correlation_id=correlation_id,
-        )
 
     def upcast(self, version: int, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Arguments as `version` of the task stored them, for the present one. Override it with a new `version`."""
@@ -194,49 +218,58 @@ class Durable(_Task):
         max_retries: int | None = None,
         **options: Any,
     ) -> Retry:
-        """As Celery's, but publishes nothing: the executor reads the Retry and the row backs off."""
+        """As Celery's, but publishes nothing: the executor reads the Retry and the row backs off.
+
+        Of Celery's options those that a row can change: queue, priority, expires, time_limit, soft_time_limit, headers,
+        shadow. With `throw=False` the job goes on and is tried again when it ends, however it ends.
+        """
         request = self.request
         if request.called_directly or request.is_eager:
             return super().retry(args, kwargs, exc, throw, eta, countdown, max_retries, **options)
-        if isinstance(exc, Permanent):
-            raise exc
-        if options:
-            raise TypeError(f"retry of a durable task does not take {', '.join(sorted(options))}")
-        limit = self.max_retries if max_retries is None else max_retries
-        if limit is not None and request.retries >= limit:
-            self._exhausted(exc)
-        if eta is None and countdown is None:
-            countdown = self.default_retry_delay
-        again = Retry(exc=exc, when=moment(eta, "eta") or countdown)  # type: ignore[arg-type]  # seconds may be a float
-        again.changes = _changed(args, kwargs)  # type: ignore[attr-defined]  # read by the executor
+        changes = retries.changes(self, args, kwargs, options)
+        again = retries.again(self, exc, eta, countdown, max_retries, changes)
         if throw:
             raise again
+        self.running.asked = again
         return again
 
-    def _exhausted(self, exc: Exception | None) -> NoReturn:
-        if exc is not None:
-            raise_with_context(exc)
-        raise self.MaxRetriesExceededError(f"{self.name}[{self.request.id}] has no attempts left")
+    def replace(self, sig: Any) -> Any:
+        """End this job and let another take its place; see replacing.py."""
+        if self.request.called_directly or self.request.is_eager:
+            return super().replace(sig)
+        return replacing.prepared(self, sig, super().replace)
 
-    def _lane(self, queue: Any) -> str:
-        """The queue's name. One that no worker serves would swallow the job."""
-        name = str(getattr(queue, "name", queue) or getattr(self, "queue", None) or self.app.conf.task_default_queue)
-        if name not in self.app.amqp.queues:
-            known = ", ".join(sorted(self.app.amqp.queues))
-            raise ValueError(f"Unknown queue {name!r}. Known: {known}. New queues are named in JOBS_QUEUES.")
-        return name
+    def on_replace(self, sig: Any) -> Any:
+        if self.request.is_eager:
+            return super().on_replace(sig)
+        raise Replaced(sig, str(self.request.id))
+
+    def update_state(self, task_id: Any = None, state: str | None = None, meta: Any = None, **_: Any) -> None:
+        """A state of the task's own, such as PROGRESS, and what belongs to it, for AsyncResult while the job runs."""
+        if task_id not in (None, self.request.id):
+            raise TypeError("A job tells its own state; another's is the ledger's.")
+        self.running.tell_state(state, meta)
+
+    def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
+        raise TypeError("The size of a chord is fixed when it is called; chain a second chord, or start a batch.")
+
+    def map(self, it: Any) -> Any:
+        raise TypeError(f"{self.name} is durable; Celery runs a map as one plain task. Call enqueue_many().")
+
+    def starmap(self, it: Any) -> Any:
+        return self.map(it)
+
+    def chunks(self, it: Any, n: int) -> Any:
+        return self.map(it)
+
+
+@shared_task(base=Durable, name="jobs.gather")
+def gather(results: list[Any]) -> list[Any]:
+    """The end of a group that replaced a job: its results."""
+    return results
 
 
 def _as_call(call: Sequence[Any] | Mapping[str, Any] | Call) -> Call:
     if isinstance(call, Call):
         return call
     return Call((), call) if isinstance(call, Mapping) else Call(call, {})
-
-
-def _changed(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    if args is not None:
-        changes["args"] = storable(list(args), "arguments")
-    if kwargs is not None:
-        changes["kwargs"] = storable(dict(kwargs), "keyword arguments")
-    return changes

@@ -14,12 +14,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from billiard.einfo import ExceptionInfo
-from celery import current_app, shared_task, states
+from celery import Task, current_app, shared_task, states
+from celery.app.task import Context
 from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Ignore
+from celery.signals import task_revoked
 from django.db import Error, connection
 
-from jobs import canvas, connections, dispatcher, groups, ledger
+from jobs import atomic, canvas, connections, deadlines, dispatcher, flight, groups, ledger, options
 from jobs.events import events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
@@ -48,10 +50,11 @@ class Nudged:
         if NUDGE not in request:
             # Sent past apply_async (send_task, Flower): it becomes a row like any other.
             queue = (request.get("delivery_info") or {}).get("routing_key")
-            self.task.apply_async(args, kwargs, task_id=uuid, queue=queue)
+            self.task.apply_async(args, kwargs, task_id=uuid, queue=queue, **options.of_message(request))
             return _dropped("sent without a row; now it has one")
         claimed = _claim([uuid])
         if not claimed:
+            _announce(self.task, uuid, request)
             return _dropped("the row is not queued: taken, cancelled, or moved")
         with heartbeat.holding(claimed):
             answer, verdict = _trace(claimed[0], self.tracer, request)
@@ -61,10 +64,18 @@ class Nudged:
         return answer
 
 
-@shared_task(name="jobs.run", bind=True, send_events=False, store_errors_even_if_ignored=False)
+@shared_task(
+    name="jobs.run",
+    base=Task,
+    bind=True,
+    Request="jobs.requests:JobRequest",
+    send_events=False,
+    store_errors_even_if_ignored=False,
+)
 def run_batch(self: Any, ids: list[str]) -> None:
     """Run the jobs of one message, one after the other or, where their task says so, some at a time."""
     connections.refresh()
+    flight.board(ids)
     jobs = _claim(ids)
     if not jobs:
         return
@@ -99,10 +110,10 @@ def _run_one(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
         verdict = Verdict(job, "stop", timedelta(), attempt=Attempt(error="cancelled before it started"))
     else:
         events.send("started", job, hostname)
-        tracer = current_app.tasks[job.task].__trace__.tracer
-        _, verdict = _trace(
-            job, tracer, {**request, "id": str(job.pk), "task": job.name, "correlation_id": str(job.pk)}
-        )
+        task: Durable = current_app.tasks[job.task]  # type: ignore[assignment]
+        about = {**request, "id": str(job.pk), "task": job.name, "correlation_id": str(job.pk)}
+        with flight.running(job.pk), deadlines.kept(task):
+            _, verdict = _trace(job, task.__trace__.tracer, about)
     recorder.add(verdict)
     events.send(EVENTS[verdict.verb], job, hostname, **_told(verdict))
     _log(verdict, verdict.verb)
@@ -128,6 +139,7 @@ def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tup
     """Run the job. Arguments that do not fit the task any more fail like the task would."""
     started = time.monotonic()
     task: Durable = current_app.tasks[job.task]  # type: ignore[assignment]
+    running = Running(job)
     try:
         args, kwargs = job.args, job.kwargs
         if job.version < task.version:
@@ -136,10 +148,14 @@ def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tup
     except Exception as exc:
         answer = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)
     else:
-        running = Running(job)
         said = canvas.request(job) | {"retries": job.failures, "running": running}
+        said["ignore_result"] = job.options.get("ignore_result", task.ignore_result)
         answer = _answer(tracer, str(job.pk), args, kwargs, request | said)
-    return answer, judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
+    verdict = judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
+    if verdict.verb == "succeed" and job.options.get("ignore_result", task.ignore_result):
+        verdict.result = None
+    atomic.end(running, verdict)
+    return answer, verdict
 
 
 def _answer(tracer: Callable[..., Any], pk: str, args: Any, kwargs: Any, request: dict[str, Any]) -> Any:
@@ -149,6 +165,14 @@ def _answer(tracer: Callable[..., Any], pk: str, args: Any, kwargs: Any, request
     except Exception as exc:  # not the task's: the tracer's own bookkeeping failed, as with a lost connection
         return trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)
     return answer
+
+
+def _announce(task: "Durable", uuid: str, request: dict[str, Any]) -> None:
+    """Celery's task_revoked for a job whose message came too late, as for a revoked message."""
+    state = Job.objects.filter(pk=uuid).values_list("state", flat=True).first()
+    if state in (Job.State.CANCELLED, Job.State.EXPIRED):
+        told = {"terminated": False, "signum": None, "expired": state == Job.State.EXPIRED}
+        task_revoked.send(sender=task, request=Context(request), **told)
 
 
 def _log(verdict: Verdict, outcome: str) -> None:

@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 INTERVAL = timedelta(seconds=5)  # a quarter of the lease: three beats may fail
 
 
-def worker_name() -> str:
-    """This process, as `Job.worker` shows it."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def worker_name(pid: int | None = None) -> str:
+    """This process, or another of this machine, as `Job.worker` shows it."""
+    return f"{socket.gethostname()}:{pid or os.getpid()}"
 
 
 class Heartbeat:

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
-from jobs import canvas, keys
+from jobs import attempts, canvas, keys
 from jobs.leases import LEASE, for_message
 from jobs.models import Attempt, Cancelled as Cancelled, Job as Job
 from jobs.moments import ById as ById
@@ -111,9 +111,9 @@ def is_open(pk: Any) -> Exists:
 # Each verb returns False when the attempt was not the caller's to finish any more.
 
 
-def succeed(job: Job, result: Any = None) -> bool:
+def succeed(job: Job, result: Any = None, reason: str = "", **changes: Any) -> bool:
     """Done."""
-    return bool(move(_held(job), "succeed", result=result, reason="", **over()))
+    return bool(move(_held(job), "succeed", result=result, reason=reason, **over(), **changes))
 
 
 def succeed_many(jobs: Sequence[Job], result: Any = None) -> int:
@@ -141,7 +141,7 @@ def back_off(job: Job, delay: timedelta | datetime, attempt: Attempt, **changes:
         )
         # The flag only ever goes up, so one of the two finds the row if it still is ours.
         moved = moved or _stop(_held(job))
-        return _tell(moved, attempt)
+        return attempts.tell(moved, attempt)
 
 
 def snooze(job: Job, until: datetime, attempt: Attempt) -> bool:
@@ -150,7 +150,7 @@ def snooze(job: Job, until: datetime, attempt: Attempt) -> bool:
     with transaction.atomic():
         wanted = _held(job).filter(cancel_requested=False)
         moved = move(wanted, "snooze", run_at=run_at, reason=attempt.error, **idle()) or _stop(_held(job))
-        return _tell(moved, attempt)
+        return attempts.tell(moved, attempt)
 
 
 def give_up(job: Job, attempt: Attempt, error: Any = None) -> bool:
@@ -161,47 +161,34 @@ def give_up(job: Job, attempt: Attempt, error: Any = None) -> bool:
     with transaction.atomic():
         told = {"failures": F("failures") + 1, "reason": attempt.error, "result": error}
         moved = move(_held(job), "give_up", **told, **over())
-        return _tell(moved, attempt)
+        return attempts.tell(moved, attempt)
 
 
 def stop(job: Job, attempt: Attempt) -> bool:
     """The attempt ended itself because a cancel was requested."""
     with transaction.atomic():
-        return _tell(_stop(_held(job)), attempt)
+        return attempts.tell(_stop(_held(job)), attempt)
 
 
 def _stop(rows: QuerySet[Job]) -> list[Job]:
     return move(rows.filter(cancel_requested=True), "stop", reason="cancelled while it ran", **over())
 
 
-def _tell(moved: list[Job], attempt: Attempt) -> bool:
-    """Keep the attempt's story, if it was the caller's to end."""
-    for job in moved:
-        if job.state == S.CANCELLED:
-            attempt.outcome = Attempt.Outcome.STOPPED
-        attempt.job, attempt.number = job, job.token
-        attempt.worker = attempt.worker or job.worker  # a job that is scheduled again names no worker any more
-        attempt.started_at = attempt.started_at or job.started_at
-        attempt.save(force_insert=True)
-    canvas.call_errbacks(moved)
-    return bool(moved)
-
-
 # --- Work that was lost, or that came too late ----------------------------------------------------------
 
 
-def rescue(seen: Job, *, now: Moment | None = None) -> Job | None:
+def rescue(seen: Job, *, now: Moment | None = None, killed: str = "") -> Job | None:
     """Take a running job back from a worker that stopped beating: `seen` is the row as the rescuer read it.
 
     Tried again at once, or failed when that was its last attempt. None: the worker was alive after all, or another
-    rescuer was faster.
+    rescuer was faster. `killed` is the reason of somebody who knows that the process is gone, whatever its lease.
     """
     at = now or Now()
-    lost = _held(seen).filter(lease_until=seen.lease_until, lease_until__lt=at)
+    lost = _held(seen) if killed else _held(seen).filter(lease_until=seen.lease_until, lease_until__lt=at)
     again = Q(max_attempts__isnull=True) | Q(max_attempts__gt=F("failures") + 1)
-    reason = f"its worker was lost ({seen.worker or 'unknown'})"
+    reason = killed or f"its worker was lost ({seen.worker or 'unknown'})"
     with transaction.atomic():
-        lost = lost & lock(lost)  # a row that somebody has locked is being changed right now
+        lost = lost & lock(lost, wait=bool(killed))  # else one that somebody has locked is being changed right now
         wanted = lost.filter(cancel_requested=False)
         counted: dict[str, Any] = {"failures": F("failures") + 1, "reason": reason}
         moved = (
@@ -210,8 +197,15 @@ def rescue(seen: Job, *, now: Moment | None = None) -> Job | None:
             or _stop(lost)
         )
         story = {"error": reason, "started_at": seen.started_at, "worker": seen.worker}
-        _tell(moved, Attempt(outcome=Attempt.Outcome.LOST, **story))
+        attempts.tell(moved, Attempt(outcome=Attempt.Outcome.LOST, **story))
         return moved[0] if moved else None
+
+
+def give_back(seen: Job) -> bool:
+    """Take a running job back from a process that is gone and did not fail for its sake: not counted."""
+    with transaction.atomic():
+        wanted = _held(seen).filter(cancel_requested=False)
+        return bool(move(wanted, "give_back", **idle()) or _stop(_held(seen)))
 
 
 def expire(*, now: Moment | None = None, limit: int = CHUNK) -> list[Job]:

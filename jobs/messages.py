@@ -12,7 +12,7 @@ from typing import Any
 from celery import current_app
 from kombu.exceptions import OperationalError
 
-from jobs import ledger, registry
+from jobs import deadlines, ledger, registry
 from jobs.events import events
 from jobs.models import Job
 from jobs.options import CARRIED
@@ -53,9 +53,14 @@ def _messages(jobs: list[Job]) -> Iterator[list[Job]]:
 
 def _send(jobs: list[Job], producer: Any) -> None:
     """One message. A job that travels alone lends it its name and id; its arguments stay in the row."""
+    known: dict[str, Any]
     if len(jobs) > 1:
         ids = [str(job.pk) for job in jobs]
-        current_app.send_task("jobs.run", args=(ids,), queue=jobs[0].queue, producer=producer, retry=False)
+        # Each job keeps its own limit (deadlines.py); this is the net, for a process that is stuck before it is set.
+        hard = deadlines.of(registry.named(jobs[0].task))[1]
+        net = hard and len(jobs) * (hard + 1)
+        known = {"queue": jobs[0].queue, "time_limit": net, "soft_time_limit": net, "retry": False}
+        current_app.send_task("jobs.run", args=(ids,), producer=producer, **known)
         for job in jobs:
             events.send("sent", job, "dispatcher", queue=job.queue, retries=job.failures)
         return
@@ -63,5 +68,5 @@ def _send(jobs: list[Job], producer: Any) -> None:
     options: dict[str, Any] = {"root_id": str(job.pk)}
     options |= {name: value for name, value in job.options.items() if name in CARRIED | {"root_id", "parent_id"}}
     options["headers"] = options.get("headers", {}) | {NUDGE: True, "task": job.task}
-    known: dict[str, Any] = {"task_id": str(job.pk), "queue": job.queue, "ignore_result": True, "retry": False}
+    known = {"task_id": str(job.pk), "queue": job.queue, "ignore_result": True, "retry": False}
     current_app.send_task(job.name, producer=producer, **known, **options)

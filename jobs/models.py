@@ -15,7 +15,13 @@ from django_celery_beat.models import PeriodicTask
 from jobs import priorities
 from jobs.ids import new_id
 from jobs.occurrences import Missed
-from jobs.traffic import KeyLimit as KeyLimit, Pause as Pause, Queue as Queue, QueueWorker as QueueWorker
+from jobs.traffic import (
+    KeyLimit as KeyLimit,
+    Pause as Pause,
+    Queue as Queue,
+    QueueWorker as QueueWorker,
+    TaskRate as TaskRate,
+)
 
 
 class Priority(models.IntegerChoices):

@@ -16,7 +16,7 @@ from typing import Self
 
 from django.db import Error, InterfaceError, OperationalError, connection
 
-from jobs import connections, ledger
+from jobs import connections, ledger, replacing
 from jobs.models import Attempt
 from jobs.verdict import Verdict
 
@@ -29,6 +29,8 @@ TRIES = 5
 
 def record(verdict: Verdict) -> str:
     """Write one verdict now. Returns what became of it, for the log."""
+    if verdict.outcome:
+        return verdict.outcome
     try:
         return verdict.verb if insist(partial(_write, verdict)) else "late"
     except Error as exc:
@@ -42,6 +44,8 @@ def record(verdict: Verdict) -> str:
 
 def _write(verdict: Verdict) -> object:
     job, attempt = verdict.job, verdict.attempt
+    if verdict.successor is not None:
+        return replacing.hand_over(job, verdict.successor)
     if attempt is None:
         return ledger.succeed(job, verdict.result)
     if verdict.verb == "back_off":
@@ -73,7 +77,7 @@ class Recorder:
         self.flush()
 
     def add(self, verdict: Verdict) -> None:
-        if verdict.attempt is not None:
+        if verdict.attempt is not None or verdict.successor is not None or verdict.outcome:
             record(verdict)
             return
         with self._lock:

@@ -11,7 +11,7 @@ from celery import states
 from celery.result import AsyncResult
 from django_celery_results.backends.database import DatabaseBackend
 
-from jobs import canvas, groups, ledger
+from jobs import canvas, groups, ledger, replacing
 from jobs.messages import NUDGE
 from jobs.models import Group, Job
 
@@ -34,6 +34,8 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc]  # it has no types
         if job is None:
             meta: dict[str, Any] = super()._get_task_meta_for(task_id)
             return meta
+        if successor := job.options.get(replacing.KEY):
+            return self._get_task_meta_for(successor) | {"task_id": task_id}
         return self.meta_from_decoded(_meta(job))  # type: ignore[no-any-return]
 
     def store_result(
@@ -125,13 +127,15 @@ def found(task_id: str) -> Job | None:
 
 def _meta(job: Job) -> dict[str, Any]:
     state = states.RETRY if job.state == State.SCHEDULED and job.failures else STATES[State(job.state)]
+    told = (job.progress or {}) if job.state == State.RUNNING else {}  # its own, by update_state
+    state = told.get("state", state)
     last = job.attempts.last() if state in states.EXCEPTION_STATES else None
     return {
         "task_id": str(job.pk),
         "status": state,
-        "result": _result(job, state),
+        "result": told["meta"] if "meta" in told else _result(job, state),
         "traceback": last.traceback if last else None,
-        "children": [],
+        "children": _children(job) if state == states.SUCCESS else [],
         "date_done": job.finished_at,
         "name": job.task,
         "args": job.args,
@@ -140,6 +144,13 @@ def _meta(job: Job) -> dict[str, Any]:
         "retries": job.failures,
         "queue": job.queue,
     }
+
+
+def _children(job: Job) -> list[Any]:
+    """What the job called at its end, as Celery stores it. What its body called names the job as its parent."""
+    called = [*job.options.get("link", []), *job.options.get("chain", [])[-1:]]
+    ids = [one["options"].get("task_id") for one in called]
+    return [[[pk, None], None] for pk in ids if pk]
 
 
 def _result(job: Job, state: str) -> Any:

@@ -12,8 +12,11 @@ Each write is guarded by the attempt's token: a worker that lost its job writes 
 """
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
+from celery import states
+from celery.exceptions import Retry
 from django.utils import timezone
 
 from jobs import holding
@@ -29,7 +32,11 @@ class Running:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.saved: Any = job.checkpoint  # by an earlier attempt
+        self.begun = False  # the tracer has called the body; what is called then is a function
+        self.asked: Retry | None = None  # by retry(throw=False)
+        self.transaction: ExitStack | None = None  # of an atomic body that has returned
         self._unwritten: dict[str, Any] = {}
+        self._told: dict[str, Any] = {}
         self._lines: list[str] = []
         self._written_at = self._asked_at = 0.0
 
@@ -37,6 +44,14 @@ class Running:
         """Shown in the admin. Written at most once a second, and when all is done."""
         self._unwritten["progress"] = {"done": done, "total": total, "note": note}
         self._write(now=done >= total)
+
+    def tell_state(self, state: str | None, meta: Any) -> None:
+        """A state of the task's own. Written at most once a second, and when the state is another."""
+        if not state or state in states.ALL_STATES:
+            raise ValueError(f"{state!r} is for the ledger to say. Name a state of your own, such as PROGRESS.")
+        changed = self._told.get("state") != state
+        self._told = self._unwritten["progress"] = {"state": state, "meta": storable(meta, "meta")}
+        self._write(now=changed)
 
     def log(self, line: str) -> None:
         """Keep a line with the job; no addresses, please. The last 200 are kept."""
@@ -65,3 +80,13 @@ class Running:
         if self._unwritten and (now or time.monotonic() - self._written_at >= INTERVAL):
             holding.tell(self.job, **self._unwritten)
             self._unwritten, self._written_at = {}, time.monotonic()
+
+
+class Detached(Running):
+    """Of a body that is called as a function or eagerly: there is no row, so nothing is kept beyond the call."""
+
+    def check_cancelled(self) -> None:
+        pass
+
+    def _write(self, *, now: bool = False) -> None:
+        pass

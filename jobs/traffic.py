@@ -1,6 +1,6 @@
-"""The tables that say how fast, and whether at all: Queue, Pause, KeyLimit, QueueWorker.
+"""The tables that say how fast, and whether at all: Queue, Pause, KeyLimit, TaskRate, QueueWorker.
 
-Descriptions only; `windows`, `pauses` and `crews` act on them.
+Descriptions only; `windows`, `pauses`, `rates` and `crews` act on them.
 """
 
 from datetime import timedelta
@@ -137,3 +137,20 @@ class KeyLimit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key}: {self.limit}"
+
+
+class TaskRate(models.Model):
+    """The token bucket of a task with a `rate_limit`, and the rate that somebody ordered while it runs."""
+
+    task = models.CharField(max_length=255, primary_key=True)
+    ordered = models.CharField(
+        max_length=20, blank=True, help_text="such as 10/m, in place of the task's own; 0: none; empty: the task's own"
+    )
+    tokens = models.PositiveIntegerField(default=0, editable=False)
+    tokens_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["task"]
+
+    def __str__(self) -> str:
+        return self.task

@@ -27,6 +27,7 @@ TRANSITIONS: dict[str, tuple[frozenset[Job.State], Job.State]] = {
     "give_up": (frozenset({S.RUNNING}), S.FAILED),
     "stop": (frozenset({S.RUNNING}), S.CANCELLED),
     "rescue": (frozenset({S.RUNNING}), S.SCHEDULED),
+    "give_back": (frozenset({S.RUNNING}), S.SCHEDULED),
     "bury": (frozenset({S.RUNNING}), S.FAILED),
     "reject": (frozenset({S.SCHEDULED}), S.FAILED),
     "expire": (frozenset({S.SCHEDULED, S.QUEUED}), S.EXPIRED),

@@ -30,6 +30,17 @@ class Snooze(Retry):
         return Snooze, (self.until,)
 
 
+class Replaced(Ignore):
+    """Ends a body that another job replaces, see replacing.py."""
+
+    def __init__(self, signature: Any, successor: str) -> None:
+        super().__init__(f"replaced by {successor}")
+        self.signature, self.successor = signature, successor
+
+    def __reduce__(self) -> Any:  # on its way to the worker's main process, which needs no more
+        return Ignore, (str(self),)
+
+
 class Permanent(Exception):
     """A task raises it (or a subclass) when trying again is of no use, whatever its autoretry_for says."""
 
@@ -49,6 +60,8 @@ class Verdict:
     delay: timedelta | datetime = timedelta()
     changes: dict[str, Any] = field(default_factory=dict)
     attempt: Attempt | None = None
+    successor: Replaced | None = None
+    outcome: str = ""  # when it is in the row already
 
 
 def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
@@ -57,25 +70,27 @@ def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
         return Verdict(job, "succeed", took, result=_kept(value))
     error = info.retval
     attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED, worker=job.worker)
-    attempt.error, attempt.exception = _error(error), _path(error)
+    attempt.error, attempt.exception = _error(error), path_of(error)
     attempt.traceback = clean(str(getattr(value, "traceback", "")))
     if isinstance(error, Stop):
         return Verdict(job, "stop", took, attempt=attempt)
+    if isinstance(error, Replaced):
+        return Verdict(job, "succeed", took, successor=error)
     if info.state == states.IGNORED:
         return Verdict(job, "succeed", took)
     if isinstance(error, Snooze):
         attempt.outcome = Attempt.Outcome.SNOOZED
         return Verdict(job, "snooze", took, delay=error.until, attempt=attempt)
     if info.state == states.RETRY:
-        attempt.error, attempt.exception = _error(error.exc or error), _path(error.exc or error)
+        attempt.error, attempt.exception = _error(error.exc or error), path_of(error.exc or error)
         changes = getattr(error, "changes", {})
         return Verdict(job, "back_off", took, delay=_delay(error.when), changes=changes, attempt=attempt)
     if info.state == states.REJECTED and error.requeue:
         return Verdict(job, "back_off", took, attempt=attempt)
-    return Verdict(job, "give_up", took, result=_stored(error), attempt=attempt)
+    return Verdict(job, "give_up", took, result=stored(error), attempt=attempt)
 
 
-def _stored(error: BaseException) -> dict[str, Any]:
+def stored(error: BaseException) -> dict[str, Any]:
     """The exception as Celery's result backends store one."""
     kind = type(error)
     message = [_kept(part) for part in error.args]
@@ -95,7 +110,7 @@ def _error(exc: Any) -> str:
         return type(exc).__name__
 
 
-def _path(exc: Any) -> str:
+def path_of(exc: Any) -> str:
     return f"{type(exc).__module__}.{type(exc).__qualname__}"[:255]
 
 

@@ -20,8 +20,10 @@ from jobs.turns import Due
 HELD = (Job.State.QUEUED, Job.State.RUNNING)
 
 
-def fill(queue: str, tasks: Collection[str], *, epoch: str = "", now: datetime | None = None) -> list[Job]:
-    """Mark as queued what may go now. Returns the jobs in the order in which to publish them."""
+def fill(
+    queue: str, tasks: Collection[str], *, most: int | None = None, epoch: str = "", now: datetime | None = None
+) -> list[Job]:
+    """Mark as queued what may go now, at `most` so many. Returns the jobs in the order in which to publish them."""
     with transaction.atomic():
         locked = queues.locked(queue)
         if locked is None:
@@ -30,6 +32,7 @@ def fill(queue: str, tasks: Collection[str], *, epoch: str = "", now: datetime |
         paused = pauses.active(at)
         held = _held(queue)
         room = _room(row, held, at)
+        room = room if most is None else min(room, most)
         if room <= 0 or queue in paused.queues:
             return []
         chosen = _choose(row, tasks, lanes.Shut(paused.tasks, paused.tenants), room, at, held)

@@ -46,6 +46,7 @@ def act(verb: str, job: Job) -> None:
         "stop": lambda: ledger.stop(job, errored),
         "rescue": lambda: ledger.rescue(job),
         "bury": lambda: ledger.rescue(job),
+        "give_back": lambda: ledger.give_back(job),
         "reject": lambda: ledger.reject(["probe.ok"], ["default"], HOUR),
         "expire": lambda: ledger.expire(),
         "cancel": lambda: ledger.cancel([job.pk], "because"),
@@ -61,6 +62,38 @@ def test_a_verb_moves_a_job_from_its_source_states_and_from_no_other(verb: str, 
     job = make_job(source, lease="over")
     act(verb, job)
     assert state(job) == (target if source in sources else source)
+
+
+def test_a_process_that_is_known_to_be_gone_loses_its_job_whatever_the_lease() -> None:
+    job = make_job("running", lease="live")
+    assert ledger.rescue(job) is None
+    rescued = ledger.rescue(job, killed="out of memory")
+    assert rescued and rescued.state == "scheduled"
+    assert job.attempts.get().error == "out of memory"
+    assert Job.objects.get().failures == 1
+
+
+def test_what_is_given_back_has_cost_nothing_and_keeps_its_place() -> None:
+    job = make_job("running", lease="live", max_attempts=1)
+    assert ledger.give_back(job)
+    after = Job.objects.get()
+    assert (after.state, after.failures, after.run_at, after.worker) == ("scheduled", 0, job.run_at, "")
+    assert not job.attempts.exists()
+
+
+def test_the_next_attempt_is_not_taken_from_its_holder_because_the_last_one_died() -> None:
+    dead = make_job("running", lease="live")
+    Job.objects.update(token=2, worker="alive:2")
+    assert not ledger.give_back(dead)
+    assert ledger.rescue(dead, killed="long ago") is None
+    assert (Job.objects.get().state, Job.objects.get().failures) == ("running", 0)
+
+
+@pytest.mark.parametrize("take", [ledger.give_back, lambda job: ledger.rescue(job, killed="gone")])
+def test_a_job_that_was_asked_to_stop_is_not_tried_again_when_its_process_dies(take) -> None:
+    job = make_job("running", lease="live", cancel_requested=True)
+    assert take(job)
+    assert state(job) == "cancelled"
 
 
 def test_a_late_finisher_cannot_overwrite_the_next_attempt() -> None:

@@ -207,6 +207,17 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ends.add((seen.pk, seen.token))
         self.verbs = {"rescue", "bury", "stop"}
 
+    @rule(job=held, to_blame=st.booleans())
+    def the_main_process_hears_that_the_holder_is_gone(self, job: Job, to_blame: bool) -> None:
+        """Whatever the lease; the row may have changed hands meanwhile."""
+        now = self.rows[job.pk]
+        mine = (now.state, now.token) == (S.RUNNING, job.token)
+        taken = ledger.rescue(job, killed="gone", now=self.now) if to_blame else ledger.give_back(job)
+        assert bool(taken) == mine
+        if taken:
+            self.ends.add((job.pk, job.token))
+        self.verbs = {"rescue", "bury", "stop"} if to_blame else {"give_back", "stop"}
+
     @rule(verb=st.sampled_from(["release", "expire", "reject"]))
     def upkeep(self, verb: str) -> None:
         overdue = self.having(lambda job: job.state == S.QUEUED and job.lease_until < self.now)  # type: ignore[operator]

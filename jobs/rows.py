@@ -1,0 +1,89 @@
+"""A call becomes a row: everything about a job but its arguments.
+
+Used by `Durable`. What Celery would put into a message, or look up when it sends one, is decided here and kept.
+"""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from celery._state import get_current_worker_task
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from jobs import canvas
+from jobs.ids import new_id
+from jobs.models import Job
+from jobs.options import as_uuid, kept, level, run_at, until
+from jobs.payload import storable
+
+if TYPE_CHECKING:
+    from jobs.durable import Durable
+
+
+def template(
+    task: "Durable",
+    *,
+    now: datetime | Now | None = None,
+    task_id: str | uuid.UUID | None = None,
+    countdown: float | None = None,
+    eta: datetime | None = None,
+    when: Any = None,
+    expires: float | timedelta | datetime | None = None,
+    queue: Any = None,
+    priority: int | str | None = None,
+    unique_key: str | None = None,
+    tenant: str = "",
+    concurrency_key: str = "",
+    correlation_id: str = "",
+    **options: Any,
+) -> Job:
+    """The job of a call with these options, not yet inserted. Raises what `Durable.apply_async` says."""
+    now = now or Now()
+    times = {"countdown": countdown, "eta": eta, "when": when}
+    pk = new_id() if task_id is None else as_uuid(task_id, "task_id")
+    queue, attempts = lane(task, queue), limit_of(task)
+    group_id, group_index = canvas.membership(options)
+    return Job(
+        pk=pk,
+        group_id=group_id and as_uuid(group_id, "group_id"),
+        group_index=group_index,
+        task=task.name,
+        options=storable(kept(str(task.name), pk, queue, _caller() | options), "options"),
+        version=task.version,
+        queue=queue,
+        priority=level(task.priority if priority is None else priority),
+        run_at=run_at(now, timezone.get_current_timezone(), timezone.now(), **times),
+        useful_until=until(task.expires if expires is None else expires, now),
+        max_attempts=None if attempts is None else attempts + 1,
+        unique_key=unique_key,
+        tenant=tenant,
+        concurrency_key=concurrency_key,
+        correlation_id=correlation_id,
+    )
+
+
+def _caller() -> dict[str, Any]:
+    """Within a worker the job or task that runs there, as Celery has it."""
+    caller: Any = get_current_worker_task()
+    if caller is None:
+        return {}
+    return {"parent_id": caller.request.id, "root_id": caller.request.root_id or caller.request.id}
+
+
+def limit_of(task: "Durable") -> int | None:
+    """How many retries. autoretry_for passes on what stands in retry_kwargs."""
+    given: Mapping[str, Any] = getattr(task, "retry_kwargs", {})
+    limit: int | None = given.get("max_retries", task.max_retries)
+    return limit
+
+
+def lane(task: "Durable", queue: Any = None) -> str:
+    """The queue's name: the call's, the task's, or that of task_routes. One without workers would swallow the job."""
+    queue = queue or getattr(task, "queue", None) or task.app.amqp.router.route({}, task.name)["queue"]
+    name = str(getattr(queue, "name", queue))
+    if name not in task.app.amqp.queues:
+        known = ", ".join(sorted(task.app.amqp.queues))
+        raise ValueError(f"Unknown queue {name!r}. Known: {known}. New queues are named in JOBS_QUEUES.")
+    return name

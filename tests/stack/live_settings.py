@@ -1,0 +1,5 @@
+"""The application's settings for a real worker that also knows the tests' sample tasks."""
+
+from config.settings import *  # noqa: F403
+
+CELERY_IMPORTS = [*CELERY_IMPORTS, "tests.stack.option_probes"]  # noqa: F405
