@@ -20,7 +20,7 @@ from celery.exceptions import Ignore
 from django.db import Error, connection
 
 from jobs import canvas, connections, deadlines, dispatcher, flight, groups, ledger
-from jobs.events import events
+from jobs.events import MASKED, events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
 from jobs.models import Attempt, Job
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EVENTS = {"succeed": "succeeded", "back_off": "retried", "snooze": "retried", "give_up": "failed", "stop": "revoked"}
+EVENTS = {"succeed": "succeeded", "back_off": "retried", "snooze": "retried", "give_up": "failed"}
 
 
 class Nudged:
@@ -76,6 +76,7 @@ def run_batch(self: Any, ids: list[str]) -> None:
     jobs = _claim(ids)
     if not jobs:
         return
+    events.flow()
     jobs.sort(key=lambda job: ids.index(str(job.pk)))
     request = {"hostname": self.request.hostname, "delivery_info": self.request.delivery_info, "is_eager": False}
     concurrency = min(len(jobs), max(current_app.tasks[job.task].concurrency for job in jobs))  # type: ignore[attr-defined]
@@ -101,18 +102,18 @@ def _run_on_thread(job: Job, request: dict[str, Any], recorder: Recorder) -> Non
 
 def _run_one(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
     """One job of a batch: as a message of its own would run it."""
-    hostname = request["hostname"]
-    events.send("received", job, hostname, args="", kwargs="", retries=job.failures)
+    events.tell("received", job, args=MASKED, kwargs=MASKED, retries=job.failures, eta=None, expires=None)
     if heartbeat.asked_to_stop(job):
         verdict = Verdict(job, "stop", timedelta(), attempt=Attempt(error="cancelled before it started"))
     else:
-        events.send("started", job, hostname)
+        events.tell("started", job)
         task: Durable = current_app.tasks[job.task]  # type: ignore[assignment]
         about = {**request, "id": str(job.pk), "task": job.name, "correlation_id": str(job.pk)}
         with flight.running(job.pk), deadlines.kept(task):
             _, verdict = _trace(job, task.__trace__.tracer, about)
     recorder.add(verdict)
-    events.send(EVENTS[verdict.verb], job, hostname, **_told(verdict))
+    if verdict.verb in EVENTS:  # the announcer tells of the others
+        events.tell(EVENTS[verdict.verb], job, **_told(verdict))
     _log(verdict, verdict.verb)
 
 

@@ -13,7 +13,7 @@ from celery import current_app
 from kombu.exceptions import OperationalError
 
 from jobs import deadlines, ledger, registry
-from jobs.events import events
+from jobs.events import MASKED, events
 from jobs.models import Job
 from jobs.options import CARRIED
 
@@ -38,7 +38,17 @@ def publish(jobs: list[Job]) -> int:
                 # One message that cannot be made must not hold up the others; its rows come back with their lease.
                 logger.exception("no message for jobs=%s", [str(job.pk) for job in message])
             sent += len(message)
+            _tell(message)
+    events.flush()
     return sent
+
+
+def _tell(message: list[Job]) -> None:
+    for job in message:
+        if job.token:
+            # It ran before: only a retry lets Flower forget how that ended.
+            events.tell("retried", job, retries=job.failures)
+        events.tell("sent", job, queue=job.queue, retries=job.failures)
 
 
 def _messages(jobs: list[Job]) -> Iterator[list[Job]]:
@@ -61,12 +71,16 @@ def _send(jobs: list[Job], producer: Any) -> None:
         net = hard and len(jobs) * (hard + 1)
         known = {"queue": jobs[0].queue, "time_limit": net, "soft_time_limit": net, "retry": False}
         current_app.send_task("jobs.run", args=(ids,), producer=producer, **known)
-        for job in jobs:
-            events.send("sent", job, "dispatcher", queue=job.queue, retries=job.failures)
         return
     (job,) = jobs
     options: dict[str, Any] = {"root_id": str(job.pk)}
     options |= {name: value for name, value in job.options.items() if name in CARRIED | {"root_id", "parent_id"}}
-    options["headers"] = options.get("headers", {}) | {NUDGE: True, "task": job.task}
+    # Celery would take the dispatcher's tick for the job's parent.
+    options["headers"] = options.get("headers", {}) | {
+        NUDGE: True,
+        "task": job.task,
+        "parent_id": job.options.get("parent_id"),
+    }
     known = {"task_id": str(job.pk), "queue": job.queue, "ignore_result": True, "retry": False}
+    known |= {"argsrepr": MASKED, "kwargsrepr": MASKED, "retries": job.failures}  # for Flower
     current_app.send_task(job.name, producer=producer, **known, **options)

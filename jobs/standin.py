@@ -14,6 +14,7 @@ from celery import bootsteps
 from django.db import connection
 
 from jobs import dispatcher, rescuer, ticks
+from jobs.announcer import announcer
 from jobs.heartbeat import worker_name
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class StandIn:
         if ticks.steady() - self._rescued_at >= RESCUE_EVERY:
             self._rescued_at = ticks.steady()
             rescuer.rescue_lost()
+        announcer.announce()
         return True
 
     def _before_fork(self) -> None:

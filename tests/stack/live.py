@@ -8,7 +8,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,16 +59,19 @@ class Live:
 
 
 @contextmanager
-def live(directory: Path, blocker: Any) -> Iterator[Live]:
+def live(
+    directory: Path, blocker: Any, *, without: Collection[str] = ("web", "flower", "beat", "clock"), **options: Any
+) -> Iterator[Live]:
     """Start the worker, and point this process's Django and Celery at its database and broker."""
     env = {"DJANGO_SETTINGS_MODULE": "tests.stack.live_settings", "TZ": "UTC"}
     with _database() as url:
         stack = Stack(
             directory / "data",
             env=env,
-            without={"web", "flower", "beat", "clock"},
+            without=without,
             database_url=url,
             log=directory / "log",
+            **options,
         )
         with blocker.unblock(), stack:
             stack.wait_ready()
