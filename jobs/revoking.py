@@ -14,15 +14,16 @@ from typing import Any
 from celery.platforms import signals
 from celery.utils.functional import maybe_list
 from celery.worker import control, state
-from django.db import Error, connection
+from django.db import Error
 
-from jobs import connections, orders
+from jobs import connections, flight, orders
 from jobs.ledger import Cancelled
 from jobs.models import Job
 
 logger = logging.getLogger(__name__)
 
 WHO, WHY = "Flower (Celery's control)", "revoked"
+LOOK_AGAIN = 0.5  # seconds
 AGAIN, TRIES = 3.0, 20  # seconds and times: longer than a database takes to restart
 
 _celerys_revoke: Any = control.revoke  # type: ignore[attr-defined]
@@ -36,8 +37,9 @@ def revoke(panel: Any, task_id: Any, terminate: bool = False, signal: Any = None
     try:
         receipts = _cancel(panel, ids, terminate, signal)
     except Error as exc:
-        connection.close()
         return _later(panel, exc, ids, terminate=terminate, signal=signal, tried=tried + 1, **kwargs)
+    finally:
+        connections.leave()
     others = [pk for pk in ids if pk not in receipts]
     if others or not ids:
         theirs = _celerys_revoke(panel, others, terminate=terminate, signal=signal, **kwargs)
@@ -98,10 +100,18 @@ def _stamped(wanted: Mapping[str, Any]) -> list[str]:
 
 
 def _end_process(panel: Any, pk: str, signum: int) -> None:
-    """Of a job that runs here. Whoever notices that the process is gone finds that the row was to be cancelled."""
+    """Of a job that runs here. `requests` notices when the process is gone, and ends the row as cancelled.
+
+    In a shared message the others go back; so that they do not for a job that has not begun, this looks again.
+    """
     for request in list(state.active_requests):
-        if request.id == pk:
+        ids = request.args[0] if request.name == "jobs.run" else [request.id]
+        if pk not in ids:
+            continue
+        if len(ids) == 1 or flight.has(request.worker_pid, ids, pk) == flight.RUNNING:
             request.terminate(panel.consumer.pool, signal=signum)
+        elif flight.has(request.worker_pid, ids, pk) != flight.OVER:
+            panel.consumer.timer.call_after(LOOK_AGAIN, _end_process, (panel, pk, signum))
 
 
 def _uuid(text: str) -> uuid.UUID | None:
