@@ -16,6 +16,7 @@ from celery.worker import control
 from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobs import ticks
 from jobs.events import MASKED, events
@@ -25,7 +26,7 @@ State = Job.State
 
 LOOK_EVERY = 2.0  # seconds
 MOST = 500  # jobs of a kind in one look: the next of each queue, the newest, the latest to end
-LATELY = timedelta(minutes=1)
+LATELY, SOON = timedelta(minutes=1), timedelta(seconds=2)
 TOLD = ("task", "options", "run_at", "useful_until", "created_at", "queue", "failures", "token", "reason", "state")
 
 
@@ -79,8 +80,10 @@ def _tell_waiting(job: Job) -> None:
     about = {"args": MASKED, "kwargs": MASKED, "retries": job.failures, "eta": job.run_at.isoformat()}
     about["expires"] = job.useful_until and job.useful_until.isoformat()
     if job.token or job.reason:
-        # Only a retry lets Flower forget how the job ended before somebody let it run again.
-        events.tell("retried", job, exception=job.reason, traceback="", **about)
+        # Only a retry lets Flower forget how the job ended before somebody let it run again. It must not come after
+        # the end of the next attempt; one that is due may be running by now.
+        if job.run_at > timezone.now() + SOON:
+            events.tell("retried", job, exception=job.reason, traceback="", **about)
         return
     events.tell("sent", job, queue=job.queue, timestamp=job.created_at.timestamp())
     events.tell("received", job, **about)

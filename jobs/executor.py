@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EVENTS = {"succeed": "succeeded", "back_off": "retried", "snooze": "retried", "give_up": "failed"}
-
 
 class Nudged:
     """What a worker calls for a message of one durable job."""
@@ -89,8 +87,8 @@ def run_batch(self: Any, ids: list[str]) -> None:
                 for done in [pool.submit(_run_on_thread, job, request, recorder) for job in jobs]:
                     done.result()
     groups.settle(jobs)
-    dispatcher.refill(jobs[0].queue)
     events.flush()
+    dispatcher.refill(jobs[0].queue)
 
 
 def _run_on_thread(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
@@ -111,16 +109,20 @@ def _run_one(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
         about = {**request, "id": str(job.pk), "task": job.name, "correlation_id": str(job.pk)}
         with flight.running(job.pk), deadlines.kept(task):
             _, verdict = _trace(job, task.__trace__.tracer, about)
+    _tell(verdict)
     recorder.add(verdict)
-    if verdict.verb in EVENTS:  # the announcer tells of the others
-        events.tell(EVENTS[verdict.verb], job, **_told(verdict))
     _log(verdict, verdict.verb)
 
 
-def _told(verdict: Verdict) -> dict[str, Any]:
-    if verdict.attempt is not None:
-        return {"exception": verdict.attempt.error, "traceback": verdict.attempt.traceback}
-    return {"result": repr(verdict.result)[:200], "runtime": verdict.took.total_seconds()}
+def _tell(verdict: Verdict) -> None:
+    """Of an error before it is written: the next attempt may be over before we could say that there will be one."""
+    job, attempt = verdict.job, verdict.attempt
+    if attempt is None:
+        events.tell("succeeded", job, result=repr(verdict.result)[:200], runtime=verdict.took.total_seconds())
+    elif verdict.verb != "stop":  # the announcer tells of cancelled ones
+        kind = "failed" if verdict.verb == "give_up" else "retried"
+        events.tell(kind, job, exception=attempt.error, traceback=attempt.traceback)
+        events.flush()
 
 
 def _claim(ids: list[str]) -> list[Job]:

@@ -25,6 +25,7 @@ NUDGE = "jobs_nudge"  # the header of a message that the dispatcher sent
 def publish(jobs: list[Job]) -> int:
     """Send the messages. The jobs of those that the broker does not take are released. Returns how many jobs went."""
     sent = 0
+    _tell(jobs)
     with current_app.producer_or_acquire() as producer:
         for message in _messages(jobs):
             try:
@@ -38,17 +39,17 @@ def publish(jobs: list[Job]) -> int:
                 # One message that cannot be made must not hold up the others; its rows come back with their lease.
                 logger.exception("no message for jobs=%s", [str(job.pk) for job in message])
             sent += len(message)
-            _tell(message)
-    events.flush()
     return sent
 
 
-def _tell(message: list[Job]) -> None:
-    for job in message:
+def _tell(jobs: list[Job]) -> None:
+    """Before they are sent: a job may be over sooner than we could say so afterwards, and an end has to come last."""
+    for job in jobs:
         if job.token:
             # It ran before: only a retry lets Flower forget how that ended.
             events.tell("retried", job, retries=job.failures)
         events.tell("sent", job, queue=job.queue, retries=job.failures)
+    events.flush()
 
 
 def _messages(jobs: list[Job]) -> Iterator[list[Job]]:

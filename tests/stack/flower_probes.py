@@ -13,7 +13,7 @@ class Flaky(Exception):
     pass
 
 
-@shared_task(base=Durable, name="flower.alone", bind=True, autoretry_for=(Flaky,), max_retries=1, retry_backoff=False)
+@shared_task(base=Durable, name="flower.alone", bind=True, autoretry_for=(Flaky,), max_retries=1, default_retry_delay=0)
 def alone(self: Durable, how: str) -> str:
     return behave(self, how)
 
