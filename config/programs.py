@@ -22,6 +22,7 @@ CELERY_PROGRAMS = {
     "clock": ("worker", "-P", "solo", "-Q", "clock", *QUIET),
     "beat": ("beat",),
 }
+FLOWER_COLUMNS = "name,uuid,state,eta,received,started,runtime,retries,worker"  # no arguments: they are masked anyway
 NAMES = ("broker", "web", "flower", "worker", "clock", "beat")
 
 
@@ -56,6 +57,7 @@ def _flower(db: Path, port: int, auth: str) -> Process:
         "--persistent=True",
         f"--db={db}",
         "--max-tasks=5000",
+        f"--tasks-columns={FLOWER_COLUMNS}",
         "--logging=error",
     )
     return Process(

@@ -181,7 +181,7 @@ CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=2)
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 10_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = env.bool("CELERY_EVENTS", default=True)  # what Flower shows
-CELERY_TASK_SEND_SENT_EVENT = CELERY_WORKER_SEND_TASK_EVENTS
+CELERY_TASK_SEND_SENT_EVENT = False  # jobs tell it themselves, by their own names; of ticks nobody wants to hear
 CELERY_DB_REUSE_MAX = (
     10**9
 )  # jobs.executor looks after connections; else Celery closes the database connection before and after every task

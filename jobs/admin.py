@@ -10,8 +10,8 @@ from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.http import HttpRequest
 from django.utils import timezone
 
-from jobs import crews, ledger, limits, pauses, ticks
-from jobs.models import Attempt, Clock, Job, KeyLimit, Pause, Queue, QueueWorker, SchedulePolicy
+from jobs import crews, ledger, limits, orders, pauses, ticks
+from jobs.models import Attempt, Clock, Job, JobEvent, KeyLimit, Pause, Queue, QueueWorker, SchedulePolicy
 
 
 class AttemptInline(admin.TabularInline[Attempt, Job]):
@@ -19,6 +19,17 @@ class AttemptInline(admin.TabularInline[Attempt, Job]):
     extra = 0
     can_delete = False
     readonly_fields = fields = ("number", "worker", "started_at", "duration", "outcome", "error", "traceback")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class JobEventInline(admin.TabularInline[JobEvent, Job]):
+    model = JobEvent
+    verbose_name_plural = "asked for"
+    extra = 0
+    can_delete = False
+    readonly_fields = fields = ("at", "by", "verb", "reason", "before", "outcome")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -32,7 +43,7 @@ class JobAdmin(admin.ModelAdmin[Job]):
     search_help_text = "A job's id, its unique key, or a tag such as booking:17"
     search_fields = ("unique_key",)  # shows the box; get_search_results decides
     ordering = ("-id",)
-    inlines = (AttemptInline,)
+    inlines = (JobEventInline, AttemptInline)
     actions = ("cancel", "retry")
     show_full_result_count = False  # a COUNT over the whole table for each page
 
@@ -69,7 +80,8 @@ class JobAdmin(admin.ModelAdmin[Job]):
     @admin.action(description="Cancel the selected jobs", permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         chosen = list(queryset)
-        outcome = ledger.cancel([job.pk for job in chosen], f"cancelled by {request.user}")
+        by = str(request.user)
+        outcome = orders.cancel([job.pk for job in chosen], by=by, reason=f"cancelled by {by}")
         self._note(request, chosen, "cancel")
         counts = Counter(outcome.values())
         text = ", ".join(f"{count} {what.value}" for what, count in counts.items()) or "nothing to cancel"

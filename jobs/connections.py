@@ -3,6 +3,13 @@
 from django.db import connections
 
 
+def leave() -> None:
+    """Close them, for the main process of a worker: pool processes are forked from it and must not inherit any."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
 def refresh() -> None:
     """Drop connections that are broken or too old; a restarted database costs one reconnect, not a deaf worker.
 

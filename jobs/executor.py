@@ -22,7 +22,7 @@ from celery.signals import task_revoked
 from django.db import Error, connection
 
 from jobs import atomic, canvas, connections, deadlines, dispatcher, flight, groups, ledger, options
-from jobs.events import events
+from jobs.events import MASKED, events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
 from jobs.models import Attempt, Job
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from jobs.durable import Durable
 
 logger = logging.getLogger(__name__)
-
-EVENTS = {"succeed": "succeeded", "back_off": "retried", "snooze": "retried", "give_up": "failed", "stop": "revoked"}
 
 
 class Nudged:
@@ -79,6 +77,7 @@ def run_batch(self: Any, ids: list[str]) -> None:
     jobs = _claim(ids)
     if not jobs:
         return
+    events.flow()
     jobs.sort(key=lambda job: ids.index(str(job.pk)))
     request = {"hostname": self.request.hostname, "delivery_info": self.request.delivery_info, "is_eager": False}
     concurrency = min(len(jobs), max(current_app.tasks[job.task].concurrency for job in jobs))  # type: ignore[attr-defined]
@@ -91,8 +90,8 @@ def run_batch(self: Any, ids: list[str]) -> None:
                 for done in [pool.submit(_run_on_thread, job, request, recorder) for job in jobs]:
                     done.result()
     groups.settle(jobs)
-    dispatcher.refill(jobs[0].queue)
     events.flush()
+    dispatcher.refill(jobs[0].queue)
 
 
 def _run_on_thread(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
@@ -104,25 +103,29 @@ def _run_on_thread(job: Job, request: dict[str, Any], recorder: Recorder) -> Non
 
 def _run_one(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
     """One job of a batch: as a message of its own would run it."""
-    hostname = request["hostname"]
-    events.send("received", job, hostname, args="", kwargs="", retries=job.failures)
+    events.tell("received", job, args=MASKED, kwargs=MASKED, retries=job.failures, eta=None, expires=None)
     if heartbeat.asked_to_stop(job):
         verdict = Verdict(job, "stop", timedelta(), attempt=Attempt(error="cancelled before it started"))
     else:
-        events.send("started", job, hostname)
+        events.tell("started", job)
         task: Durable = current_app.tasks[job.task]  # type: ignore[assignment]
         about = {**request, "id": str(job.pk), "task": job.name, "correlation_id": str(job.pk)}
         with flight.running(job.pk), deadlines.kept(task):
             _, verdict = _trace(job, task.__trace__.tracer, about)
+    _tell(verdict)
     recorder.add(verdict)
-    events.send(EVENTS[verdict.verb], job, hostname, **_told(verdict))
     _log(verdict, verdict.verb)
 
 
-def _told(verdict: Verdict) -> dict[str, Any]:
-    if verdict.attempt is not None:
-        return {"exception": verdict.attempt.error, "traceback": verdict.attempt.traceback}
-    return {"result": repr(verdict.result)[:200], "runtime": verdict.took.total_seconds()}
+def _tell(verdict: Verdict) -> None:
+    """Of an error before it is written: the next attempt may be over before we could say that there will be one."""
+    job, attempt = verdict.job, verdict.attempt
+    if attempt is None:
+        events.tell("succeeded", job, result=repr(verdict.result)[:200], runtime=verdict.took.total_seconds())
+    elif verdict.verb != "stop":  # the announcer tells of cancelled ones
+        kind = "failed" if verdict.verb == "give_up" else "retried"
+        events.tell(kind, job, exception=attempt.error, traceback=attempt.traceback)
+        events.flush()
 
 
 def _claim(ids: list[str]) -> list[Job]:

@@ -40,6 +40,12 @@ def running(pk: UUID) -> Iterator[None]:
     _memory[note] = OVER
 
 
+def has(pid: int, ids: Sequence[str], pk: str) -> int:
+    """What the process notes about one of its message's `ids`: 0 if it has not begun with it, RUNNING or OVER."""
+    seat = _place(pid) + _HEAD.size + ids.index(pk)
+    return _memory[seat] if _HEAD.unpack_from(_memory, _place(pid)) == (pid,) else 0
+
+
 def suspects(pid: int, ids: Sequence[str]) -> list[str]:
     """Those of the message's `ids` that the process was running when it died; the one that began first comes first.
 

@@ -13,7 +13,7 @@ from celery import current_app
 from kombu.exceptions import OperationalError
 
 from jobs import deadlines, ledger, registry
-from jobs.events import events
+from jobs.events import MASKED, events
 from jobs.models import Job
 from jobs.options import CARRIED
 
@@ -25,6 +25,7 @@ NUDGE = "jobs_nudge"  # the header of a message that the dispatcher sent
 def publish(jobs: list[Job]) -> int:
     """Send the messages. The jobs of those that the broker does not take are released. Returns how many jobs went."""
     sent = 0
+    _tell(jobs)
     with current_app.producer_or_acquire() as producer:
         for message in _messages(jobs):
             try:
@@ -39,6 +40,16 @@ def publish(jobs: list[Job]) -> int:
                 logger.exception("no message for jobs=%s", [str(job.pk) for job in message])
             sent += len(message)
     return sent
+
+
+def _tell(jobs: list[Job]) -> None:
+    """Before they are sent: a job may be over sooner than we could say so afterwards, and an end has to come last."""
+    for job in jobs:
+        if job.token:
+            # It ran before: only a retry lets Flower forget how that ended.
+            events.tell("retried", job, retries=job.failures)
+        events.tell("sent", job, queue=job.queue, retries=job.failures)
+    events.flush()
 
 
 def _messages(jobs: list[Job]) -> Iterator[list[Job]]:
@@ -61,12 +72,16 @@ def _send(jobs: list[Job], producer: Any) -> None:
         net = hard and len(jobs) * (hard + 1)
         known = {"queue": jobs[0].queue, "time_limit": net, "soft_time_limit": net, "retry": False}
         current_app.send_task("jobs.run", args=(ids,), producer=producer, **known)
-        for job in jobs:
-            events.send("sent", job, "dispatcher", queue=job.queue, retries=job.failures)
         return
     (job,) = jobs
     options: dict[str, Any] = {"root_id": str(job.pk)}
     options |= {name: value for name, value in job.options.items() if name in CARRIED | {"root_id", "parent_id"}}
-    options["headers"] = options.get("headers", {}) | {NUDGE: True, "task": job.task}
+    # Celery would take the dispatcher's tick for the job's parent.
+    options["headers"] = options.get("headers", {}) | {
+        NUDGE: True,
+        "task": job.task,
+        "parent_id": job.options.get("parent_id"),
+    }
     known = {"task_id": str(job.pk), "queue": job.queue, "ignore_result": True, "retry": False}
+    known |= {"argsrepr": MASKED, "kwargsrepr": MASKED, "retries": job.failures}  # for Flower
     current_app.send_task(job.name, producer=producer, **known, **options)

@@ -1,4 +1,4 @@
-"""The tables of the ledger: Job, Attempt, Group, UniqueKey, Clock, SchedulePolicy; and those of traffic.py.
+"""The tables of the ledger: Job, Attempt, Group, UniqueKey, Clock, SchedulePolicy; those of traffic.py and audit.py.
 
 Descriptions only. Whatever changes a job's state is a verb of `ledger.py`; nothing else writes `Job.state`.
 """
@@ -13,6 +13,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from jobs import priorities
+from jobs.audit import JobEvent as JobEvent
 from jobs.ids import new_id
 from jobs.occurrences import Missed
 from jobs.traffic import (

@@ -15,7 +15,7 @@ from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
 from celery import bootsteps
-from celery.exceptions import TimeLimitExceeded
+from celery.exceptions import Terminated, TimeLimitExceeded
 from celery.worker import state
 from celery.worker.request import Request
 from django.db import Error, connection
@@ -60,7 +60,8 @@ class JobRequest(Request):
         alive = return_ok  # the process lives and has recorded the outcome, unless its message was a shared one
         if alive and len(self._jobs) == 1:
             return super().on_failure(exc_info, send_failed_event, return_ok)
-        if not self._settle(exc, blame=not alive and not state.should_terminate):
+        asked = state.should_terminate or isinstance(exc, Terminated)  # nobody is to blame for what a person ends
+        if not self._settle(exc, blame=not alive and not asked):
             return super().on_failure(exc_info, send_failed_event, return_ok)
         state.task_ready(self)
         self.send_event("task-retried", exception=repr(exc), traceback="")
@@ -98,7 +99,9 @@ class JobRequest(Request):
         held = Job.objects.filter(pk__in=ids, state=Job.State.RUNNING, worker=worker_name(self.worker_pid))
         rows, again = list(held), False
         for seen in rows:
-            if not blame or str(seen.pk) not in guilty:
+            if seen.cancel_requested:
+                ledger.rescue(seen, killed=f"ended with its process: {exc}")
+            elif not blame or str(seen.pk) not in guilty:
                 again = ledger.give_back(seen)
             elif over_time:
                 self._end_over_time(seen)

@@ -5,10 +5,12 @@ nothing of it can be forgotten, overwritten or guessed.
 """
 
 import uuid
+from functools import partial
 from typing import Any
 
 from celery import states
 from celery.result import AsyncResult
+from django.db import transaction
 from django_celery_results.backends.database import DatabaseBackend
 
 from jobs import canvas, groups, ledger, replacing
@@ -99,10 +101,17 @@ class JobResult(AsyncResult):  # type: ignore[type-arg]  # generic for type chec
 
     status = state  # type: ignore[assignment]
 
-    def revoke(self, *_: Any, **__: Any) -> Any:
-        """Cancel the job, for good. Returns what became of it: cancelled, in flight or finished; None if unknown."""
+    def revoke(self, connection: Any = None, terminate: bool = False, signal: Any = None, **options: Any) -> Any:  # type: ignore[override]  # Celery's says nothing
+        """Cancel the job, for good. Returns what became of it: cancelled, in flight or finished; None if unknown.
+
+        `terminate` also ends the process that runs it: the workers are told when the caller's transaction is over.
+        """
         pk = uuid.UUID(self.id)
-        return ledger.cancel([pk], "revoked").get(pk)
+        receipt = ledger.cancel([pk], "revoked").get(pk)
+        if terminate and receipt == ledger.Cancelled.IN_FLIGHT:
+            told = {"connection": connection, "terminate": True, "signal": signal}
+            transaction.on_commit(partial(super().revoke, **told, **options))
+        return receipt
 
     def forget(self) -> None:
         raise TypeError("The ledger does not forget jobs on request; they are pruned by age.")

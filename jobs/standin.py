@@ -15,6 +15,7 @@ from celery import bootsteps
 from django.db import connection
 
 from jobs import dispatcher, rescuer, ticks
+from jobs.announcer import announcer
 from jobs.heartbeat import worker_name
 from jobs.scaler import Scaler
 
@@ -76,6 +77,7 @@ class StandIn:
         if ticks.steady() - self._rescued_at >= RESCUE_EVERY:
             self._rescued_at = ticks.steady()
             rescuer.rescue_lost()
+        announcer.announce()
         return True
 
     def _before_fork(self) -> None:

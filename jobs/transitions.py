@@ -41,7 +41,7 @@ CHUNK = 500  # rows per statement: short locks on PostgreSQL, below the limit of
 
 # What the next step needs of a row; the rest stays in the database.
 FEW = ("id", "state", "token", "worker", "started_at")
-FOR_MESSAGE = ("id", "state", "task", "queue", "options", "failures", "priority", "run_at")
+FOR_MESSAGE = ("id", "state", "token", "task", "queue", "options", "failures", "priority", "run_at")
 ARGUMENTS = ("args", "kwargs", "version", "options")
 FOR_RUN = (*FEW, "task", "queue", *ARGUMENTS, "failures", "checkpoint", "cancel_requested", "group_id", "group_index")
 

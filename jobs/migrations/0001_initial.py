@@ -129,6 +129,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='JobEvent',
+            fields=[
+                ('id', models.UUIDField(default=jobs.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ('by', models.CharField(help_text="a user's name, or the door it came through", max_length=150)),
+                ('verb', models.CharField(max_length=20)),
+                ('reason', models.TextField(blank=True)),
+                ('before', models.CharField(help_text="the job's state", max_length=10)),
+                ('outcome', models.CharField(help_text='the receipt: cancelled, or in flight and asked to stop', max_length=20)),
+                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='jobs.job')),
+            ],
+            options={
+                'ordering': ['id'],
+            },
+        ),
+        migrations.CreateModel(
             name='Pause',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -5,11 +5,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.stack import Stack
 from config.supervisor import Process, Supervisor
+from tests.stack.live import Live, pointed, started
 
 FOREVER = "import signal; print('up', flush=True); signal.pause()"
 MARK = "STACK_TEST_MARK"
@@ -82,3 +84,16 @@ def supervisor(tmp_path, log) -> Iterator[Supervisor]:
     for _ in range(3):
         made.request_stop()
     made.join()
+
+
+@pytest.fixture(scope="session")
+def _everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with started(tmp_path_factory.mktemp("everything"), without={"web"}, copies={"worker": 2}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def running(_everything: Live, django_db_blocker: Any) -> Iterator[Live]:
+    """A whole stack with two workers and Flower, the same for all who ask, and this process beside it."""
+    with pointed(_everything, django_db_blocker):
+        yield _everything

@@ -15,7 +15,8 @@ from typing import Any
 
 import psycopg
 from celery import current_app
-from django.db import ConnectionHandler, connection, connections
+from django.db import connection, connections
+from django.db.utils import ConnectionHandler
 
 from config.stack import Stack
 from jobs import dispatcher
@@ -25,8 +26,8 @@ SECONDS = 15.0
 
 
 class Live:
-    def __init__(self, stack: Stack, log: Path) -> None:
-        self.stack, self.log = stack, log
+    def __init__(self, stack: Stack, log: Path, database: object) -> None:
+        self.stack, self.log, self.database = stack, log, database
 
     def until(self, condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
         """Tick until the condition holds, and return what it says."""
@@ -61,20 +62,24 @@ class Live:
 @contextmanager
 def live(directory: Path, blocker: Any) -> Iterator[Live]:
     """Start the worker, and point this process's Django and Celery at its database and broker."""
+    with started(directory, without={"web", "flower", "beat", "clock"}) as made, pointed(made, blocker):
+        yield made
+
+
+@contextmanager
+def started(directory: Path, **options: Any) -> Iterator[Live]:
+    """A stack whose workers know the sample tasks. The options are those of Stack."""
     env = {"DJANGO_SETTINGS_MODULE": "tests.stack.live_settings", "TZ": "UTC"}
-    with _database() as url:
-        stack = Stack(
-            directory / "data",
-            env=env,
-            without={"web", "flower", "beat", "clock"},
-            database_url=url,
-            log=directory / "log",
-        )
-        with blocker.unblock(), stack:
-            stack.wait_ready()
-            name = url.rpartition("/")[2] if url else directory / "data" / "punctual.sqlite3"
-            with _django(name), _celery(stack.env["BROKER_URL"]):
-                yield Live(stack, directory / "log")
+    log = directory / "log"
+    with _database() as url, Stack(directory / "data", env=env, database_url=url, log=log, **options) as stack:
+        stack.wait_ready()
+        yield Live(stack, log, url.rpartition("/")[2] or directory / "data" / "punctual.sqlite3")
+
+
+@contextmanager
+def pointed(made: Live, blocker: Any) -> Iterator[None]:
+    with blocker.unblock(), _django(made.database), _celery(made.stack.env["BROKER_URL"]):
+        yield
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from config.stack import Stack
 from tests.faults.conftest import ROOT, until
-from tests.stack.test_flower import tasks
+from tests.stack.flower import tasks
 
 pytestmark = pytest.mark.stack
 
