@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.core.checks import register
 
-from jobs.checks import check_retention
+from jobs.checks import check_processes, check_retention
 
 
 class JobsConfig(AppConfig):
@@ -12,3 +12,4 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         register(check_retention, "jobs")
+        register(check_processes, "jobs")

@@ -20,6 +20,14 @@ def check_retention(app_configs: Any, **_: Any) -> list[CheckMessage]:
     ]
 
 
+def check_processes(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """A pool without processes would take messages and keep them."""
+    if settings.JOBS_MAX_PROCESSES >= 1:
+        return []
+    problem = f"JOBS_MAX_PROCESSES is {settings.JOBS_MAX_PROCESSES}: no worker could have a process."
+    return [Error(problem, hint="Set JOBS_MAX_PROCESSES to 1 or more, such as 32.", id="jobs.E002")]
+
+
 def _kept() -> Iterator[tuple[str, int]]:
     """(variable, its value) of all that says how long something is kept."""
     for state, days in settings.JOBS_KEEP_DAYS.items():

@@ -40,6 +40,7 @@ class Mailbox:
 class Scene:
     def __init__(self, stack: Stack, mailbox: Mailbox) -> None:
         self.stack, self.mailbox = stack, mailbox
+        self.log = stack.data_dir.parent / "log"
 
     def ask(self, name: str, *values: object) -> Any:
         """What a function of scene.py answers."""
