@@ -10,14 +10,17 @@ from collections.abc import Callable
 from jobs import ledger
 from notifications import crowding, reach
 from notifications.models import Booking, Delivery, Payment
+from notifications.overrides import rule_of
 from notifications.planning import unwanted
+from notifications.routes import by_preference
 
 JobFor = Callable[[Delivery], ledger.Job]
 
 
 def others(delivery: Delivery) -> list[str]:
-    """The channels of the rule besides the delivery's own, best first."""
-    return [channel for channel in delivery.rule.channels if channel != delivery.channel]
+    """The channels of the rule besides the delivery's own, best first, as when it was planned."""
+    best_first = by_preference(rule_of(delivery), delivery.customer)
+    return [channel for channel in best_first if channel != delivery.channel]
 
 
 def open_anchor(delivery: Delivery) -> Booking | Payment | None:
@@ -25,7 +28,7 @@ def open_anchor(delivery: Delivery) -> Booking | Payment | None:
     rows = (Booking if delivery.booking_id else Payment).objects.select_related("customer")
     locked = rows.select_for_update(of=("self",), no_key=True)  # as a cancel does: anchor first, then deliveries
     anchor: Booking | Payment | None = locked.filter(pk=delivery.anchor.pk, revision=delivery.revision).first()
-    if anchor is None or unwanted(delivery.rule, anchor):
+    if anchor is None or unwanted(rule_of(delivery), anchor):
         return None
     return anchor
 

@@ -279,7 +279,7 @@ class _Occurrence:
 
 
 def _is_decided(delivery: Delivery) -> bool:
-    """It went out, or must not for a reason that stays."""
+    """It went out, or must not for a reason that stays; or it goes out instead of one that a provider did not take."""
     if delivery.state == State.SKIPPED:
         return delivery.reason not in RESTORABLE
-    return delivery.state != State.PLANNED
+    return delivery.state != State.PLANNED or delivery.fallback_of_id is not None

@@ -6,9 +6,8 @@ the fence asks again before anything is sent.
 
 from collections.abc import Iterable
 
-from django.conf import settings
-
 from notifications.models import Consent, Customer, Delivery, ReminderRule, Suppression
+from notifications.reach import COLUMNS, normalised, opt_in
 
 Reason = Delivery.Reason
 MOST_TELLING = (Reason.OPTED_OUT, Reason.SUPPRESSED, Reason.NO_ADDRESS)  # when there are several
@@ -39,10 +38,10 @@ class Routes:
 
     def why_not(self, customer: Customer, channel: str) -> str:
         """Why nothing goes to the customer by that channel; empty if it may."""
-        address = normal(channel, customer.address(channel))
+        address = normalised(channel, customer.address(channel))
         if not address:
             return Reason.NO_ADDRESS
-        if not self._consents.get((customer.pk, channel), channel not in settings.OPT_IN_CHANNELS):
+        if not self._consents.get((customer.pk, channel), not opt_in(channel)):
             return Reason.OPTED_OUT
         return Reason.SUPPRESSED if (channel, address) in self._suppressed else ""
 
@@ -53,10 +52,5 @@ def by_preference(rule: ReminderRule, customer: Customer) -> list[str]:
     return preferred + [channel for channel in rule.channels if channel not in preferred]
 
 
-def normal(channel: str, address: str) -> str:
-    """The address as suppressions have it."""
-    return address.lower() if channel == "email" else address
-
-
 def _addresses(customer: Customer) -> set[str]:
-    return {customer.email.lower(), str(customer.phone or ""), customer.webhook_url} - {""}
+    return {normalised(channel, customer.address(channel)) for channel in COLUMNS} - {""}

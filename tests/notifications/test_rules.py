@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs.models import Job
-from notifications import bookings, payments, planning, reconciler, reminders
+from notifications import bookings, fallbacks, payments, planning, reconciler, reminders
 from notifications.changes import Changes, Plan
 from notifications.imports import import_bookings
 from notifications.imports.rows import BookingRow, Person
@@ -225,6 +225,34 @@ def test_what_went_out_or_was_withdrawn_by_a_person_does_not_come_by_another_cha
     Delivery.objects.update(**fate)
     Consent.objects.create(customer=customer, channel="email", granted=False)
     assert plan(booking).changes == 0
+
+
+def test_planning_again_leaves_a_fallback_alone_whose_first_channel_would_be_good_again() -> None:
+    only_rule(channels=["email", "sms"])
+    booking = make_booking(alice(phone="+4915112345678"))
+    broken = booking.deliveries.get()
+    Delivery.objects.create(
+        rule=broken.rule,
+        booking=booking,
+        customer=booking.customer,
+        channel="sms",
+        revision=1,
+        fallback_of=broken,
+        send_at=timezone.now(),
+        useful_until=broken.useful_until,
+    )
+    Delivery.objects.filter(pk=broken.pk).update(state="skipped", reason="other_channel")  # its provider is down
+    assert plan(booking).changes == 0
+    assert waiting(booking) == ["sms"]
+
+
+def test_the_next_channel_is_the_customers_and_the_overrides_too(worker: Any, mailoutbox: Any) -> None:
+    rule = only_rule(channels=["email"])
+    customer = alice(phone="+4915112345678", channels=["sms"])
+    RuleOverride.objects.create(rule=rule, customer=customer, channels=["inbox", "email", "sms"])
+    booking = make_booking(customer)
+    assert waiting(booking) == ["sms"]
+    assert fallbacks.others(booking.deliveries.get()) == ["inbox", "email"]
 
 
 def test_the_number_of_queries_depends_neither_on_anchors_nor_on_overrides_and_consents() -> None:
