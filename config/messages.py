@@ -37,7 +37,6 @@ DEFAULT_FROM_EMAIL = env.str("FROM_EMAIL", default="Punctual <reminders@localhos
 # What to do when nobody knows whether a provider took a message: see notifications/guarantees.py.
 CHANNEL_POLICIES = env.dict("CHANNEL_POLICIES", default={})  # email=resend,webhook=hold
 KEYS_LAST_HOURS = env.dict("KEYS_LAST_HOURS", default={})  # email=24: how long a provider knows repetitions
-OPT_IN_CHANNELS = env.list("OPT_IN_CHANNELS", default=[])  # used only with the customer's consent: sms
 
 BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=5)  # in a row, then a provider is left alone
 BREAKER_SECONDS = env.int("BREAKER_SECONDS", default=30)  # until one message goes as a probe

@@ -11,9 +11,11 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Warning as Alert
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
-from notifications.channels import email_apis, sms
+from notifications import guarantees
+from notifications.channels import CHANNELS, email_apis, sms
 from notifications.channels.email import FILES
 from notifications.models import ReminderRule
 
@@ -23,9 +25,21 @@ NOWHERE = ("console.EmailBackend", "dummy.EmailBackend", "locmem.EmailBackend")
 
 def register_all() -> None:
     """Called once, by the app registry."""
+    checks.register(check_policies, "punctual")
     checks.register(check_used_channels, checks.Tags.database, deploy=True)
     for check in (check_mail_callbacks, check_sms_sender, check_webhook_targets):
         checks.register(check, checks.Tags.security, deploy=True)
+
+
+def check_policies(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """A promise that a channel cannot keep is refused at the start, not when a message is in doubt."""
+    found: list[CheckMessage] = []
+    for channel in {*CHANNELS, *settings.CHANNEL_POLICIES}:
+        try:
+            guarantees.of(channel)
+        except (ImproperlyConfigured, KeyError, ValueError) as exc:
+            found.append(checks.Error(f"CHANNEL_POLICIES, {channel}: {exc}", id="punctual.E050"))
+    return found
 
 
 def unconfigured() -> dict[str, str]:

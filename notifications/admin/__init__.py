@@ -10,6 +10,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from notifications import bookings, payments, reconciler
+from notifications.admin.deliveries import DeliveryAdmin as DeliveryAdmin
 from notifications.admin.outbox import OutboxMessageAdmin as OutboxMessageAdmin
 from notifications.admin.rules import ReminderRuleAdmin as ReminderRuleAdmin
 from notifications.admin.undeletable import Undeletable
@@ -140,46 +141,3 @@ class PaymentAdmin(ByVerb, admin.ModelAdmin[Payment]):
             self.log_change(request, payment, done)
             self.message_user(request, f"{payment}: {done}.")
             show(self, request, receipt)
-
-
-@admin.register(Delivery)
-class DeliveryAdmin(Undeletable, admin.ModelAdmin[Delivery]):
-    list_display = ("id", "customer", "rule", "channel", "state", "reason", "send_at", "sent_at")
-    list_filter = ("state", "reason", "channel", "rule")
-    list_select_related = ("customer", "rule")
-    search_fields = ("customer__email", "customer__name", "provider_id")
-    ordering = ("-id",)
-    actions = ("withdraw", "resend")
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # deliveries are made by rules
-
-    def has_change_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
-        return False
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("notifications.cancel_delivery")
-
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("notifications.retry_delivery")
-
-    @admin.action(description="Withdraw the selected deliveries", permissions=["cancel"])
-    def withdraw(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        chosen = list(queryset)
-        taken = reconciler.withdraw([delivery.pk for delivery in chosen], str(request.user))
-        for delivery in chosen:
-            self.log_change(request, delivery, "withdraw")
-        self.message_user(request, f"{taken} withdrawn, {len(chosen) - taken} were not waiting any more.")
-
-    @admin.action(description="Try the selected deliveries again", permissions=["retry"])
-    def resend(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        chosen = list(queryset)
-        again = reconciler.resend([delivery.pk for delivery in chosen], str(request.user))
-        for delivery in chosen:
-            self.log_change(request, delivery, "resend")
-        left = len(chosen) - again
-        rest = (
-            f" {left} left alone: only refused or withdrawn ones whose time has come are tried again." if left else ""
-        )
-        self.message_user(request, f"{again} tried again.{rest}")

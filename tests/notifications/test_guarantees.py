@@ -3,7 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ImproperlyConfigured
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models import Job
@@ -216,6 +220,32 @@ def test_a_resend_still_has_to_pass_the_fence(worker, doubt: Delivery, providers
 def test_a_resolution_has_a_name_and_a_reason(doubt: Delivery, outcome: str, who: str, reason: str) -> None:
     with pytest.raises(ValueError):
         doubts.resolve([doubt.pk], outcome, who, reason)
+
+
+def act(client: Client, action: str, pk: object, reason: str) -> str:
+    data = {"action": action, "_selected_action": [str(pk)], "reason": reason}
+    answer = client.post(reverse("admin:notifications_delivery_changelist"), data, follow=True)
+    return " ".join(str(message) for message in answer.context["messages"]) if answer.context else ""
+
+
+def test_olga_resolves_a_doubt_in_the_admin_with_a_reason(doubt: Delivery, client: Client) -> None:
+    olga = User.objects.create_superuser("olga", password="x")
+    client.force_login(olga)
+    assert "how you know" in act(client, "was_sent", doubt.pk, "  ")
+    assert reload(doubt)[0][0] == "in_doubt"
+    assert "1 resolved" in act(client, "was_sent", doubt.pk, "Alice called")
+    assert reload(doubt)[0][0] == "sent"
+    assert "sent: Alice called" in LogEntry.objects.get(user=olga).change_message
+    assert "1 were not in doubt" in act(client, "was_not_sent", doubt.pk, "Alice called")
+    assert LogEntry.objects.count() == 1  # of what was decided, not of what was tried
+
+
+def test_without_the_permission_nobody_resolves_anything(doubt: Delivery, client: Client) -> None:
+    viewer = User.objects.create_user("viewer", password="x", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_delivery"))
+    client.force_login(viewer)
+    act(client, "was_sent", doubt.pk, "because")
+    assert reload(doubt)[0][0] == "in_doubt"
 
 
 def test_a_callback_ends_a_retry_that_was_to_come(worker, delivery, providers, settings) -> None:
