@@ -98,7 +98,8 @@ def race(many: int, rate: float) -> list[tuple[str, Any]]:
     receipts: list[tuple[str, Any]] = []
     end = time.monotonic() + PATIENCE + many
     while unraced and time.monotonic() < end:
-        booking = unraced.pop(on_its_way(unraced), None)
+        found = on_its_way(unraced)
+        booking = unraced.pop(found) if found else None
         if booking is None:
             time.sleep(0.002)  # until the next reminder falls due
         elif random.random() < 0.5:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import hypothesis
 import pytest
 from celery import current_app as _current_app
 from celery.app.trace import setup_worker_optimizations, trace_task_ret
@@ -17,6 +18,10 @@ from jobs import dispatcher
 from notifications.channels import email, email_apis, sms, webhook
 from notifications.models import ReminderRule
 from tests import probes  # noqa: F401  registers the sample tasks
+
+# How long an example takes says something about the machine, not about the code.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 current_app: Any = _current_app  # its channel is the in-process transport's, which the stubs do not know
 SERVERS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}

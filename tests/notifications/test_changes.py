@@ -174,10 +174,10 @@ def test_a_reminder_that_is_moved_while_its_worker_goes_back_to_sleep_is_woken_a
     delivery = due_now(first(booking))
 
     def moved(to_before: timedelta, then: Any) -> Any:
-        def act(*args: Any) -> Any:
+        def act(*args: Any, **facts: Any) -> Any:
             ReminderRule.objects.filter(pk=delivery.rule_id).update(offset=-to_before)
             list(reconciler.reconcile())
-            return then(*args)
+            return then(*args, **facts)
 
         return act
 

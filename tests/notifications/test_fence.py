@@ -76,8 +76,8 @@ def test_a_message_is_not_sent_to_an_address_that_was_just_changed(worker, provi
 
 @pytest.mark.parametrize(("granted", "state"), [(None, "skipped"), (False, "skipped"), (True, "sent")])
 def test_a_channel_may_need_the_customers_consent(worker, providers: Providers, settings, granted, state) -> None:
-    settings.OPT_IN_CHANNELS = ["email"]
     delivery = due_now(first(make_booking(alice())))
+    settings.OPT_IN_CHANNELS = ["email"]  # from now on; what was planned before has to ask as well
     if granted is not None:
         Consent.objects.update_or_create(customer=delivery.customer, channel="email", defaults={"granted": granted})
     worker.run_due()
