@@ -6,7 +6,7 @@ the fence asks again before anything is sent.
 
 from collections.abc import Iterable
 
-from notifications.models import Consent, Customer, Delivery, ReminderRule, Suppression
+from notifications.models import Channel, Consent, Customer, Delivery, ReminderRule, Suppression
 from notifications.reach import COLUMNS, normalised, opt_in
 
 Reason = Delivery.Reason
@@ -33,8 +33,8 @@ class Routes:
             if not reason:
                 return channel, ""
             reasons.setdefault(reason, channel)
-        reason = next(reason for reason in MOST_TELLING if reason in reasons)
-        return reasons[reason], reason
+        reason = next((reason for reason in MOST_TELLING if reason in reasons), Reason.NO_ADDRESS)
+        return reasons.get(reason, Channel.EMAIL), reason  # a rule without any channel must not end all planning
 
     def why_not(self, customer: Customer, channel: str) -> str:
         """Why nothing goes to the customer by that channel; empty if it may."""

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -44,7 +45,9 @@ class ReminderRule(models.Model):
     quiet_until = models.TimeField(null=True, blank=True, help_text="to here")
     quiet = models.CharField("in quiet hours", max_length=10, choices=Quiet.choices, default=Quiet.LATER)
     repeat_every = models.DurationField(null=True, blank=True, help_text="again after this, until paid")
-    repeat_times = models.PositiveSmallIntegerField(default=0, help_text="at most this often again")
+    repeat_times = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(100)], help_text="at most this often again"
+    )
     per_day = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="at most this many such messages to one customer on one day of theirs"
     )

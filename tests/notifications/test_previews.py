@@ -170,9 +170,9 @@ def anchors_of_two_weeks() -> None:
         for n, zone in enumerate(ZONES)
     ]
     Consent.objects.create(customer=people[1], channel="sms", granted=False)
-    for n in range(40):
+    for n in range(24):
         person = people[n % len(people)]
-        make_booking(person, starts=NOON + n * 9 * HOUR, time_zone=ZONES[n % 3], service="Surgery" if n % 4 else "")
+        make_booking(person, starts=NOON + n * 15 * HOUR, time_zone=ZONES[n % 3], service="Surgery" if n % 4 else "")
         if n % 4 == 0:
             make_payment(person, due=date(2027, 3, 20) + n * DAY // 4, time_zone=ZONES[n % 3])
 

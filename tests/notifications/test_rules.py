@@ -149,6 +149,11 @@ def test_the_first_channel_that_reaches_or_the_most_telling_reason(customer, ref
     assert reasons(make_booking(whom)) == expected
 
 
+def test_a_rule_without_any_channel_does_not_end_all_planning() -> None:
+    only_rule(channels=[])
+    assert reasons(make_booking(alice())) == [("email", "no_address")]
+
+
 def test_a_suppression_of_another_channel_is_none() -> None:
     only_rule()
     Suppression.objects.create(channel="webhook", address="alice@example.com", cause="person")
