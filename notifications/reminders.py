@@ -6,18 +6,20 @@ once, and never for an anchor that was cancelled, moved or paid before the inten
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from jobs import ledger
-from jobs.durable import Durable
+from jobs.durable import Durable, Priority
 from notifications import planning, sending
 from notifications.changes import Changes, Plan
 from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Booking, Delivery, Payment, ReminderRule
+
+URGENT, SOON = timedelta(minutes=20), timedelta(hours=2)  # of use for so long
 
 # --- Planning ------------------------------------------------------------------------------------------
 
@@ -42,7 +44,19 @@ def plan(
 def job_for(delivery: Delivery) -> ledger.Job:
     """No useful_until on the row: `deliver` itself finds out that it is too late, and says so on the delivery."""
     tag = f"booking:{delivery.booking_id}" if delivery.booking_id else f"payment:{delivery.payment_id}"
-    return deliver.job((str(delivery.pk),), task_id=delivery.pk, eta=delivery.send_at, correlation_id=tag)
+    priority = urgency(delivery.useful_until - delivery.send_at)
+    return deliver.job(
+        (str(delivery.pk),), task_id=delivery.pk, eta=delivery.send_at, correlation_id=tag, priority=priority
+    )
+
+
+def urgency(useful: timedelta) -> Priority:
+    """After an outage what is soon of no use goes first: "in 15 minutes" before "tomorrow".
+
+    Oldest first, the day's reminders of tomorrow would let those of the next hour expire. Among equals the oldest is
+    also the first to be of no use.
+    """
+    return Priority.URGENT if useful <= URGENT else Priority.HIGH if useful <= SOON else Priority.NORMAL
 
 
 # --- Sending -------------------------------------------------------------------------------------------
