@@ -19,7 +19,7 @@ def refuse_wrong_start(sender: Celery, **_: object) -> None:
 
 
 alive.watch()
-app = Celery("punctual")
+app = Celery("punctual", control="jobs.control:Control")  # whose revoke is a durable cancel
 app.on_configure.connect(start.refuse_unreadable_settings)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add("jobs.standin:Step")  # ticks when beat and the clock do not

@@ -14,6 +14,7 @@ from django.db import transaction
 from django_celery_results.backends.database import DatabaseBackend
 
 from jobs import canvas, groups, ledger, replacing
+from jobs.ids import parsed
 from jobs.messages import NUDGE
 from jobs.models import Group, Job
 
@@ -60,12 +61,12 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc]  # it has no types
             raise TypeError("In a chord either the body and every job of the header are durable, or none of them.")
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        if pk := _uuid(group_id):
+        if pk := parsed(group_id):
             Group.objects.filter(pk=pk, size__isnull=True).update(size=chord_size)
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """Called in the worker for tasks that are no jobs. One may be a step on the way to a durable member."""
-        group = _uuid(request.group)
+        group = parsed(request.group)
         if not (group and Group.objects.filter(pk=group).exists()):
             super().on_chord_part_return(request, state, result, **kwargs)
         elif state in states.PROPAGATE_STATES and not _is_job(request):
@@ -122,15 +123,8 @@ def _is_job(request: Any) -> bool:
     return not getattr(request, "is_eager", False) and any(getattr(request, mark, None) for mark in (NUDGE, "running"))
 
 
-def _uuid(text: Any) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(str(text))
-    except ValueError:  # Celery's ids may be any text
-        return None
-
-
 def found(task_id: str) -> Job | None:
-    pk = _uuid(task_id)
+    pk = parsed(task_id)
     return Job.objects.filter(pk=pk).first() if pk else None
 
 
