@@ -10,10 +10,12 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from notifications import bookings, payments, reconciler
+from notifications.admin.consents import ConsentEventInline, ConsentInline, SuppressionAdmin as SuppressionAdmin
 from notifications.admin.deliveries import DeliveryAdmin as DeliveryAdmin
 from notifications.admin.outbox import OutboxMessageAdmin as OutboxMessageAdmin
 from notifications.admin.rules import ReminderRuleAdmin as ReminderRuleAdmin
 from notifications.admin.undeletable import Undeletable
+from notifications.admin.words import MessageTemplateAdmin as MessageTemplateAdmin
 from notifications.forms import BookingForm, PaymentForm
 from notifications.models import Booking, Customer, Delivery, Payment
 
@@ -75,6 +77,7 @@ class ByVerb(Undeletable):
 class CustomerAdmin(admin.ModelAdmin[Customer]):
     list_display = ("name", "email", "phone", "locale", "time_zone")
     search_fields = ("name", "email", "external_id")
+    inlines = (ConsentInline, ConsentEventInline)
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
