@@ -92,9 +92,12 @@ def claim_many(ids: Sequence[uuid.UUID | str], worker: str, *, now: Moment | Non
         return move(lock(takeable.order_by("pk")), "claim", FOR_RUN, **held)
 
 
-def holds(job: Job) -> Exists:
-    """A condition for other tables' guards: the caller still holds this attempt and nobody asked it to stop."""
-    return Exists(_held(job).filter(state=S.RUNNING, cancel_requested=False))
+def holds(job: Job, lasting: timedelta = timedelta()) -> Exists:
+    """A condition for other tables' guards: the caller still holds this attempt and nobody asked it to stop.
+
+    With `lasting`, nobody takes it away for so long either, even if no heartbeat comes through.
+    """
+    return Exists(_held(job).filter(state=S.RUNNING, cancel_requested=False, lease_until__gt=Now() + lasting))
 
 
 def is_in(state: Job.State, pk: Any) -> Exists:
@@ -129,18 +132,10 @@ def back_off(job: Job, delay: timedelta | datetime, attempt: Attempt, **changes:
     """The attempt errored: count it and try again after `delay` (or at a time). A requested cancel wins over it."""
     run_at = delay if isinstance(delay, datetime) else Now() + delay
     with transaction.atomic():
-        wanted = _held(job).filter(cancel_requested=False)
-        moved = move(
-            wanted,
-            "back_off",
-            run_at=run_at,
-            failures=F("failures") + 1,
-            reason=attempt.error,
-            **idle(),
-            **changes,
-        )
-        # The flag only ever goes up, so one of the two finds the row if it still is ours.
-        moved = moved or _stop(_held(job))
+        mine = lock(_held(job), wait=True)  # so that one of the two finds it, whoever asks it to stop or not to
+        counted: dict[str, Any] = {"failures": F("failures") + 1, "reason": attempt.error}
+        wanted = mine.filter(cancel_requested=False)
+        moved = move(wanted, "back_off", run_at=run_at, **counted, **idle(), **changes) or _stop(mine)
         return attempts.tell(moved, attempt)
 
 
@@ -148,8 +143,9 @@ def snooze(job: Job, until: datetime, attempt: Attempt) -> bool:
     """Not now, and not counted as a failure. If somebody moved the job since the attempt began, that time counts."""
     run_at = Case(When(run_at__gt=F("started_at"), then=F("run_at")), default=Value(until))
     with transaction.atomic():
-        wanted = _held(job).filter(cancel_requested=False)
-        moved = move(wanted, "snooze", run_at=run_at, reason=attempt.error, **idle()) or _stop(_held(job))
+        mine = lock(_held(job), wait=True)
+        wanted = mine.filter(cancel_requested=False)
+        moved = move(wanted, "snooze", run_at=run_at, reason=attempt.error, **idle()) or _stop(mine)
         return attempts.tell(moved, attempt)
 
 
@@ -204,8 +200,8 @@ def rescue(seen: Job, *, now: Moment | None = None, killed: str = "") -> Job | N
 def give_back(seen: Job) -> bool:
     """Take a running job back from a process that is gone and did not fail for its sake: not counted."""
     with transaction.atomic():
-        wanted = _held(seen).filter(cancel_requested=False)
-        return bool(move(wanted, "give_back", **idle()) or _stop(_held(seen)))
+        mine = lock(_held(seen), wait=True)
+        return bool(move(mine.filter(cancel_requested=False), "give_back", **idle()) or _stop(mine))
 
 
 def expire(*, now: Moment | None = None, limit: int = CHUNK) -> list[Job]:
@@ -269,7 +265,10 @@ def reschedule(times: Mapping[uuid.UUID, tuple[datetime, datetime | None]]) -> s
 def retry(
     ids: Iterable[uuid.UUID], *, run_at: datetime | None = None, useful_until: datetime | None = None
 ) -> set[uuid.UUID]:
-    """Run jobs again that failed, expired or were cancelled: a person's decision. Returns the ids it applies to."""
+    """Run jobs again that failed, expired or were cancelled: a person's decision. Returns the ids it applies to.
+
+    One that still runs is no longer asked to stop: it was told "in flight", never "cancelled".
+    """
     wanted, again = list(ids), set()
     for start in range(0, len(wanted), CHUNK):
         changes: dict[str, Any] = {
@@ -278,15 +277,9 @@ def retry(
             "finished_at": None,
             "failures": 0,
         }
-        rows = Job.objects.filter(pk__in=wanted[start : start + CHUNK])
         with transaction.atomic():
-            moved = move(
-                lock(rows.order_by("pk"), wait=True),
-                "retry",
-                cancel_requested=False,
-                reason="retried by a person",
-                **changes,
-                **idle(),
-            )
-        again |= {job.pk for job in moved}
+            rows = lock(Job.objects.filter(pk__in=wanted[start : start + CHUNK]).order_by("pk"), wait=True)
+            rows.filter(state=S.RUNNING).update(cancel_requested=False)
+            told: dict[str, Any] = {"cancel_requested": False, "reason": "retried by a person"}
+            again |= {job.pk for job in move(rows, "retry", **told, **changes, **idle())}
     return again

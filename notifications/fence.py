@@ -77,7 +77,7 @@ def _still_wanted(delivery: Delivery, address: str, job: ledger.Job) -> Q:
     A cancel, a move, a payment and an opt-out change the delivery's own row too, so they and this UPDATE wait for each
     other on that row; the conditions on other tables cover rows that were changed past the application.
     """
-    holds = Q(state=State.PLANNED, send_at__lte=Now()) & Q(ledger.holds(job))
+    holds = Q(state=State.PLANNED, send_at__lte=Now()) & Q(ledger.holds(job, lasting=QUARANTINE))
     for _, condition in checks(delivery, address):
         holds &= condition
     return holds

@@ -83,13 +83,16 @@ def replan(customer: Customer) -> None:
 
 
 def settle() -> int:
-    """End the deliveries whose job ended without telling: cancelled by an operator, or lost too often."""
+    """End the deliveries whose job ended without telling: cancelled by an operator, or lost too often.
+
+    A job that succeeded without sending left a delivery alone that was planned again at that moment: it runs again.
+    """
     ended = 0
     open_rows = Delivery.objects.filter(state__in=[State.PLANNED, State.SENDING])
     for job_state, state, reason in (
         (ledger.S.CANCELLED, State.SKIPPED, Reason.JOB_CANCELLED),
         (ledger.S.FAILED, State.REFUSED, ""),
-        (ledger.S.SUCCEEDED, State.REFUSED, ""),  # a restored delivery whose job had run before
+        (ledger.S.SUCCEEDED, State.PLANNED, ""),
     ):
         with transaction.atomic():
             # A row that somebody has locked is being changed: the next minute will do.
@@ -97,8 +100,12 @@ def settle() -> int:
             rows = Delivery.objects.filter(
                 pk__in=list(some.select_for_update(skip_locked=True).values_list("pk", flat=True))
             )
-            end = guarantees.unless_in_doubt(state, reason=reason, detail="see its job")
-            ended += rows.filter(state=State.PLANNED).update(**end)
+            planned = rows.filter(state=State.PLANNED)
+            if state == State.PLANNED:
+                ended += len(ledger.retry(planned.values_list("pk", flat=True)))
+            else:
+                end = guarantees.unless_in_doubt(state, reason=reason, detail="see its job")
+                ended += planned.update(**end)
             lost = {"state": State.IN_DOUBT, "doubts": F("doubts") + 1, "detail": "its job ended while sending"}
             ended += rows.filter(state=State.SENDING).update(**lost)
     return ended

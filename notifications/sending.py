@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from jobs.durable import Durable, Snooze
+from jobs.ledger import Job
 from notifications import crowding, digests, fence, guarantees, outcomes, rendering, timing
 from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Message, Refused, Unknown
@@ -93,7 +94,7 @@ def _attempt(task: Durable, seen: Look, job_for: JobFor) -> str:
             return _left_alone(delivery, exc, job_for)
         try:
             if not fence.intend(delivery, message.to, job):
-                return _explained(delivery, fence.why_not(delivery.pk, job), job_for)
+                return _explained(delivery, job, job_for)
         except digests.Changed:
             continue
         return _handed_over(task, Intent(delivery, job.token, job_for), message)
@@ -110,13 +111,14 @@ def _rendered(seen: Look, job_for: JobFor) -> Message:
         raise
 
 
-def _explained(delivery: Delivery, reason: str, job_for: JobFor) -> str:
+def _explained(delivery: Delivery, job: Job, job_for: JobFor) -> str:
+    """The fence did not open."""
     seen = look(delivery.pk)
     if seen is None:
         return "withdrawn"
     if seen.delivery.state == State.PLANNED and seen.delivery.send_at > seen.now:
         raise Snooze(seen.delivery.send_at)  # it was moved
-    return outcomes.skipped(seen.delivery, job_for, reason)
+    return outcomes.skipped(seen.delivery, job_for, fence.why_not(delivery.pk, job))
 
 
 def _handed_over(task: Durable, intent: Intent, message: Message) -> str:

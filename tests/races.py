@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 from notifications import rendering
-from notifications.channels import CHANNELS
+from notifications.channels import CHANNELS, Channel
 from notifications.channels.base import Receipt
 
 PATIENCE = 10  # seconds; only a test that fails waits this long
@@ -91,7 +90,7 @@ class HeldProvider:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.called, self.answer = threading.Event(), threading.Event()
         self.sent: list[str] = []
-        monkeypatch.setitem(CHANNELS, "email", replace(CHANNELS["email"], send=self.send))
+        monkeypatch.setitem(CHANNELS, "email", Channel("email", self.send, "hold", lambda message: ""))
 
     def send(self, message: Any, *, idempotency_key: str) -> Receipt:
         self.called.set()
