@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from jobs import crews, ledger, limits, orders, pauses, ticks
-from jobs.models import Attempt, Clock, Job, JobEvent, KeyLimit, Pause, Queue, QueueWorker, SchedulePolicy
+from jobs.models import Attempt, Clock, Job, JobEvent, KeyLimit, Pause, Queue, QueueWorker, SchedulePolicy, TaskRate
 
 
 class AttemptInline(admin.TabularInline[Attempt, Job]):
@@ -210,6 +210,13 @@ class KeyLimitAdmin(admin.ModelAdmin[KeyLimit]):
 
     def has_delete_permission(self, request: HttpRequest, obj: KeyLimit | None = None) -> bool:
         return super().has_delete_permission(request, obj) and (obj is None or obj.key != KeyLimit.ALL)
+
+
+@admin.register(TaskRate)
+class TaskRateAdmin(admin.ModelAdmin[TaskRate]):
+    """Rates that somebody ordered in place of those in the code. To delete a row goes back to the code's."""
+
+    list_display = ("task", "ordered")
 
 
 @admin.register(Pause)

@@ -6,7 +6,7 @@ Descriptions only; `windows`, `pauses`, `rates` and `crews` act on them.
 from datetime import timedelta
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -144,7 +144,10 @@ class TaskRate(models.Model):
 
     task = models.CharField(max_length=255, primary_key=True)
     ordered = models.CharField(
-        max_length=20, blank=True, help_text="such as 10/m, in place of the task's own; 0: none; empty: the task's own"
+        max_length=20,
+        blank=True,
+        validators=[RegexValidator(r"^\d+(\.\d+)?(/[smh])?$", "Write for example 10/s, 100/m or 5/h.")],
+        help_text="such as 10/m, in place of the task's own; 0: none; empty: the task's own",
     )
     tokens = models.PositiveIntegerField(default=0, editable=False)
     tokens_at = models.DateTimeField(null=True, editable=False)

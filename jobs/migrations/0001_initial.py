@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
             name='TaskRate',
             fields=[
                 ('task', models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ('ordered', models.CharField(blank=True, help_text="such as 10/m, in place of the task's own; 0: none; empty: the task's own", max_length=20)),
+                ('ordered', models.CharField(blank=True, help_text="such as 10/m, in place of the task's own; 0: none; empty: the task's own", max_length=20, validators=[django.core.validators.RegexValidator('^\\d+(\\.\\d+)?(/[smh])?$', 'Write for example 10/s, 100/m or 5/h.')])),
                 ('tokens', models.PositiveIntegerField(default=0, editable=False)),
                 ('tokens_at', models.DateTimeField(editable=False, null=True)),
             ],

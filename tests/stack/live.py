@@ -6,10 +6,11 @@ could take milliseconds.
 
 import os
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Live:
             time.sleep(0.02)
         return found
 
-    def row(self, handle: Any) -> Job:
+    def row(self, handle: Any) -> Any:
         return Job.objects.get(pk=getattr(handle, "id", handle))
 
     def reach(self, handle: Any, *states: str, seconds: float = SECONDS) -> Job:
@@ -51,8 +52,37 @@ class Live:
         job: Job = self.until(there, f"{handle} is {' or '.join(states)}", seconds)
         return job
 
-    def finish(self, handle: Any, seconds: float = SECONDS) -> Job:
+    def finish(self, handle: Any, seconds: float = SECONDS) -> Any:
         return self.reach(handle, "succeeded", "failed", "cancelled", "expired", seconds=seconds)
+
+    def notes(self) -> list[str]:
+        """What the sample tasks noted."""
+        file = self.stack.data_dir / "notes"
+        return file.read_text().splitlines() if file.exists() else []
+
+    @contextmanager
+    def events(self) -> Iterator[list[dict[str, Any]]]:
+        """Celery's events, as they come."""
+        seen: list[dict[str, Any]] = []
+        over, ready = threading.Event(), threading.Event()
+
+        def listen() -> None:
+            with current_app.connection_for_read() as connection:
+                receiver: Any = current_app.events.Receiver(connection, handlers={"*": seen.append})
+                with receiver.consumer_context(wakeup=False) as (consuming, _, _):
+                    ready.set()
+                    while not over.is_set():
+                        with suppress(TimeoutError):
+                            consuming.drain_events(timeout=0.1)
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        assert ready.wait(SECONDS)
+        try:
+            yield seen
+        finally:
+            over.set()
+            thread.join(SECONDS)
 
     def kill(self, job: Job, sig: signal.Signals = signal.SIGKILL) -> None:
         """End the process that runs the job."""
