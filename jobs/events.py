@@ -50,7 +50,7 @@ class Events:
 
         Without the logical clock of Celery's own: each process has another, so that Flower takes the order of arrival.
         """
-        if self.on:
+        if self.on and getattr(current_app.tasks.get(job.task), "send_events", True):
             about = {"type": f"task-{kind}", "uuid": str(job.pk), "name": job.name, "hostname": self.hostname}
             now = {"timestamp": time.time(), "utcoffset": utcoffset(), "pid": os.getpid()}
             self._told.append(about | now | fields)

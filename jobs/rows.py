@@ -67,8 +67,8 @@ def template(
 def _caller() -> dict[str, Any]:
     """Within a worker the job or task that runs there, as Celery has it."""
     caller: Any = get_current_worker_task()
-    if caller is None:
-        return {}
+    if caller is None or (str(caller.name).startswith("jobs.") and not getattr(caller, "is_durable", False)):
+        return {}  # the ledger's own upkeep is nobody's parent
     return {"parent_id": caller.request.id, "root_id": caller.request.root_id or caller.request.id}
 
 
