@@ -25,7 +25,7 @@ class Flower:
     """A real receiver at the in-process broker, and the memory that Flower has."""
 
     def __init__(self, connection: Any) -> None:
-        self.state = State()
+        self.state: Any = State()
         self.heard: list[dict[str, Any]] = []
         self.receiver = current_app.events.Receiver(connection, handlers={"*": self.hear})
         self.receiver.queue(self.receiver.channel).declare()
