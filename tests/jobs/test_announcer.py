@@ -42,7 +42,7 @@ class Flower:
         return [(event["type"], event["uuid"]) for event in self.heard[before:]]
 
     def __getitem__(self, job: Any) -> Any:
-        return self.state.tasks[str(getattr(job, "pk", job))]  # type: ignore[attr-defined]
+        return self.state.tasks[str(getattr(job, "pk", job))]
 
 
 @pytest.fixture

@@ -78,6 +78,7 @@ def test_a_job_that_takes_long_is_seen_to_run_though_it_shares_its_message(runni
     becomes(running.stack, second, "SUCCESS")
 
 
+@pytest.mark.faults  # for its time
 def test_a_job_that_came_too_late_is_shown_as_revoked(running: Live) -> None:
     job = probes.alone.apply_async(("ok",), countdown=60, expires=0.5)
     assert becomes(running.stack, job, "REVOKED")["name"] == "flower.alone"
@@ -96,6 +97,7 @@ def test_what_is_no_job_does_not_clutter_it(running: Live) -> None:
     assert not [task for task in tasks(running.stack).values() if task["name"].startswith("jobs.")]
 
 
+@pytest.mark.faults
 def test_a_flower_that_lost_its_memory_is_told_again_what_waits(running: Live) -> None:
     job = probes.alone.apply_async(("ok",), countdown=86400)
     becomes(running.stack, job, "RECEIVED")

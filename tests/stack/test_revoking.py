@@ -24,7 +24,8 @@ pytestmark = pytest.mark.stack
 
 WHO = "Flower"
 PROCESSES = 4  # of the two workers
-BOTH_WAYS = pytest.mark.parametrize("terminate", ["false", "true"], ids=["revoke", "terminate"])
+TERMINATE = pytest.param("true", id="terminate", marks=pytest.mark.faults)  # for its time
+BOTH_WAYS = pytest.mark.parametrize("terminate", [pytest.param("false", id="revoke"), TERMINATE])
 
 
 @pytest.fixture(autouse=True)
