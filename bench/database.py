@@ -1,7 +1,7 @@
 """A database of its own for a measurement, made before Django starts and dropped after it.
 
 Used by the benches as `with throwaway(): ...`. Promise: the database that the application uses is never touched:
-SQLite in a temporary directory, or `punctual_bench` on the PostgreSQL server that DATABASE_URL names.
+SQLite in a temporary directory, or one named after this process on the PostgreSQL server that DATABASE_URL names.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-NAME = "punctual_bench"
+NAME = f"punctual_bench_{os.getpid()}"  # several may measure at a time
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import import_modules, setup_logging, task_prerun
+from celery.signals import import_modules, setup_logging
 from kombu import Exchange, Queue
 
 from config import alive, start
@@ -19,7 +19,12 @@ def refuse_wrong_start(sender: Celery, **_: object) -> None:
 
 
 alive.watch()
-app = Celery("punctual", control="jobs.control:Control")  # whose revoke is a durable cancel
+app = Celery(
+    "punctual",
+    control="jobs.control:Control",  # whose revoke is a durable cancel
+    fixups=["config.fixup:install"],
+    task_cls="config.fixup:PlainTask",
+)
 app.on_configure.connect(start.refuse_unreadable_settings)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add("jobs.standin:Step")  # ticks when beat and the clock do not
@@ -35,14 +40,6 @@ def declare_queues(sender: Celery, **_: object) -> None:
         Queue(name, Exchange(name, type="direct"), routing_key=name)
         for name in (*settings.JOBS_QUEUES, settings.JOBS_CLOCK_QUEUE)
     ]
-
-
-@task_prerun.connect
-def drop_dead_connections(**_: object) -> None:
-    """A database that restarted costs one attempt, not a worker that is deaf until somebody restarts it."""
-    from jobs import connections
-
-    connections.refresh()
 
 
 @setup_logging.connect

@@ -182,9 +182,6 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 10_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = env.bool("CELERY_EVENTS", default=True)  # what Flower shows
 CELERY_TASK_SEND_SENT_EVENT = False  # jobs tell it themselves, by their own names; of ticks nobody wants to hear
-CELERY_DB_REUSE_MAX = (
-    10**9
-)  # jobs.executor looks after connections; else Celery closes the database connection before and after every task
 
 CELERY_TASK_TIME_LIMIT = env.int("TASK_TIME_LIMIT", default=540)  # seconds; a task may set its own
 CELERY_TASK_SOFT_TIME_LIMIT = CELERY_TASK_TIME_LIMIT * 9 // 10

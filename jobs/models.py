@@ -91,7 +91,7 @@ class Job(models.Model):
     token = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
     max_attempts = models.PositiveIntegerField(null=True, blank=True, help_text="empty: no limit")
-    unique_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    unique_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001  (no key, no entry in its index)
 
     lease_until = models.DateTimeField(null=True, blank=True)  # how long a message or a worker is believed
     nudges = models.PositiveIntegerField(default=0)  # messages sent since the last claim
@@ -122,11 +122,9 @@ class Job(models.Model):
         indexes = [
             # dispatcher: what is due in a queue; holds scheduled rows only
             models.Index(fields=["queue", "run_at"], name="job_due", condition=Q(state="scheduled")),
-            # dispatcher: how full a queue's window is
-            models.Index(fields=["queue"], name="job_queued", condition=Q(state="queued")),
-            # rescuer: who holds a lease; few rows at any time. Not on lease_until: an indexed column would make
-            # PostgreSQL write to every index of the row with each heartbeat
-            models.Index(fields=["id"], name="job_held", condition=Q(state__in=["queued", "running"])),
+            # windows: how full a queue is, and of whom; rescuer: who holds a lease. Few rows at any time. Not on
+            # lease_until: an indexed column would make PostgreSQL write to every index of the row with each heartbeat
+            models.Index(fields=["queue", "state"], name="job_held", condition=Q(state__in=["queued", "running"])),
             # windows: the heads of the lanes of a crowded queue, and what follows each (lanes.py)
             models.Index(
                 fields=["queue", "tenant", "concurrency_key", "task", "priority", "run_at", "id"],
@@ -147,6 +145,10 @@ class Job(models.Model):
             models.Index(fields=["group_id", "group_index"], name="job_group", condition=Q(group_id__isnull=False)),
         ]
         constraints = [
+            # forbids two jobs for one key. Jobs without a key are not in its index, which each change would write to
+            models.UniqueConstraint(
+                fields=["unique_key"], name="job_unique_key", condition=Q(unique_key__isnull=False)
+            ),
             # forbids a row that a worker is said to hold but that no rescuer would ever look at
             models.CheckConstraint(
                 name="job_held_has_lease",

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from jobs import groups, ledger, registry, ticks
+from jobs.expressions import HELD
 from jobs.models import Job
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Rescued:
 
 def lost(now: ledger.Moment) -> QuerySet[Job]:
     """Running jobs whose lease is over, as this pass sees them."""
-    return Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=now).order_by("lease_until")[:LIMIT]
+    return Job.objects.filter(HELD, state=Job.State.RUNNING, lease_until__lt=now).order_by("lease_until")[:LIMIT]
 
 
 def _rescue(seen: Job, now: ledger.Moment | None) -> Job | None:
@@ -55,7 +56,7 @@ def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
         return Rescued()
     at = now or Now()
     states = [rescued.state for seen in lost(at) if (rescued := _rescue(seen, now))]
-    overdue = Job.objects.filter(state=Job.State.QUEUED, lease_until__lt=at).order_by("lease_until")
+    overdue = Job.objects.filter(lease_until__lt=at).order_by("lease_until")
     done = Rescued(
         released=ledger.release(overdue),
         restarted=states.count(Job.State.SCHEDULED),

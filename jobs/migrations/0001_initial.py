@@ -102,7 +102,7 @@ class Migration(migrations.Migration):
                 ('token', models.PositiveIntegerField(default=0)),
                 ('failures', models.PositiveIntegerField(default=0)),
                 ('max_attempts', models.PositiveIntegerField(blank=True, help_text='empty: no limit', null=True)),
-                ('unique_key', models.CharField(blank=True, max_length=255, null=True, unique=True)),
+                ('unique_key', models.CharField(blank=True, max_length=255, null=True)),
                 ('lease_until', models.DateTimeField(blank=True, null=True)),
                 ('nudges', models.PositiveIntegerField(default=0)),
                 ('epoch', models.CharField(blank=True, max_length=36)),
@@ -124,8 +124,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'permissions': [('cancel_job', 'Can cancel jobs'), ('retry_job', 'Can run jobs again')],
-                'indexes': [models.Index(condition=models.Q(('state', 'scheduled')), fields=['queue', 'run_at'], name='job_due'), models.Index(condition=models.Q(('state', 'queued')), fields=['queue'], name='job_queued'), models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['id'], name='job_held'), models.Index(condition=models.Q(('state', 'scheduled')), fields=['queue', 'tenant', 'concurrency_key', 'task', 'priority', 'run_at', 'id'], name='job_lanes'), models.Index(condition=models.Q(('state__in', ['scheduled', 'queued']), ('useful_until__isnull', False)), fields=['useful_until'], name='job_expiry'), models.Index(fields=['state', '-id'], name='job_state'), models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['state', 'finished_at'], name='job_over'), models.Index(condition=models.Q(('group_id__isnull', False)), fields=['group_id', 'group_index'], name='job_group')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['queued', 'running']), _negated=True), ('lease_until__isnull', False), _connector='OR'), name='job_held_has_lease')],
+                'indexes': [models.Index(condition=models.Q(('state', 'scheduled')), fields=['queue', 'run_at'], name='job_due'), models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['queue', 'state'], name='job_held'), models.Index(condition=models.Q(('state', 'scheduled')), fields=['queue', 'tenant', 'concurrency_key', 'task', 'priority', 'run_at', 'id'], name='job_lanes'), models.Index(condition=models.Q(('state__in', ['scheduled', 'queued']), ('useful_until__isnull', False)), fields=['useful_until'], name='job_expiry'), models.Index(fields=['state', '-id'], name='job_state'), models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['state', 'finished_at'], name='job_over'), models.Index(condition=models.Q(('group_id__isnull', False)), fields=['group_id', 'group_index'], name='job_group')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('unique_key__isnull', False)), fields=('unique_key',), name='job_unique_key'), models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['queued', 'running']), _negated=True), ('lease_until__isnull', False), _connector='OR'), name='job_held_has_lease')],
             },
         ),
         migrations.CreateModel(

@@ -1,0 +1,81 @@
+"""A crowd of jobs that wait for later costs nothing: each search goes by its index and reads what it finds.
+
+The table is large enough for the planner to have a choice, and its statistics are as autovacuum leaves them.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+
+from bench.plans import Plan, explained
+from bench.rows import analyze, copies
+from jobs import holding, lanes, ledger, queues, rescuer, windows
+from jobs.models import Job
+from tests.factories import HOUR, MINUTE
+
+pytestmark = pytest.mark.django_db
+
+TASKS = ["probe.ok", "probe.fail"]
+MANY, DUE, HELD = 60_000, 400, 40
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _crowd(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    now = timezone.now()
+    job = {"task": "probe.ok", "queue": "default", "run_at": now, "created_at": now}
+    lease = {"lease_until": now + HOUR}
+    with django_db_blocker.unblock():
+        copies(Job(**job, useful_until=now + timedelta(days=90)), MANY, seconds="86400 + i")
+        copies(Job(**job, state="succeeded", finished_at=now), MANY)
+        copies(Job(**job, state="failed", finished_at=now), HELD)
+        copies(Job(**job), DUE, seconds="-60")
+        copies(Job(**job, state="queued", **lease), HELD)
+        copies(Job(**job, state="running", token=1, worker="me:1", **lease), HELD)
+        queues.due()  # adds the rows of the queues
+        analyze()
+    yield
+    with django_db_blocker.unblock():
+        Job.objects.all()._raw_delete(Job.objects.db)
+
+
+def some(state: str) -> list[Any]:
+    return list(Job.objects.filter(state=state).values_list("pk", flat=True)[:HELD])
+
+
+def held() -> list[Job]:
+    return list(Job.objects.filter(state="running"))
+
+
+def shut() -> dict[str, Any]:
+    return {"queue": "default", "tasks": TASKS, "shut": lanes.Shut(), "now": timezone.now()}
+
+
+def failed_page() -> None:
+    Client(headers={}).force_login
+    
+
+SEARCHES: dict[str, tuple[Callable[[], Any], str]] = {
+    "what is due": (queues.due, "job_due"),
+    "which queues have jobs": (queues.waiting, "job_due"),
+    "all that is due, if little": (lambda: lanes.oldest(**shut()), "job_due"),
+    "the only lane": (lambda: lanes.only(**shut()), "job_lanes"),
+    "the crowd by lanes": (lambda: lanes.crowd(**shut(), room=50, widest=1), "job_lanes"),
+    "a window": (lambda: windows.fill("default", TASKS), "job_lanes"),
+    "how much is held": (lambda: windows._held("default"), "job_held"),
+    "lost workers": (lambda: list(rescuer.lost(timezone.now())), "job_held"),
+    "lost messages": (lambda: ledger.release(Job.objects.filter(lease_until__lt=timezone.now())), "job_held"),
+    "what came too late": (ledger.expire, "job_expiry"),
+    "what nobody knows": (lambda: ledger.reject(TASKS, ["default"], MINUTE / 2), "job_due"),
+}
+BY_ID: dict[str, Callable[[], Any]] = {
+    "claim": lambda: ledger.claim_many(some("queued"), "me:1"),
+    "succeed": lambda: ledger.succeed_many(held()),
+    "beat": lambda: holding.beat(some("running"), "me:1"),
+    "cancel": lambda: ledger.cancel(some("running"), "why not"),
+}
