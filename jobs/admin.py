@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from jobs import crews, ledger, limits, orders, pauses, ticks
+from jobs.listing import Pages, QueueFilter
 from jobs.models import Attempt, Clock, Job, JobEvent, KeyLimit, Pause, Queue, QueueWorker, SchedulePolicy
 
 
@@ -39,7 +40,8 @@ class JobEventInline(admin.TabularInline[JobEvent, Job]):
 class JobAdmin(admin.ModelAdmin[Job]):
     list_display = ("name", "state", "queue", "priority", "run_at", "failures", "reason", "id")
     list_per_page = 50
-    list_filter = ("state", "queue", "priority")
+    list_filter = ("state", QueueFilter, "priority")
+    paginator = Pages
     search_help_text = "A job's id, its unique key, or a tag such as booking:17"
     search_fields = ("unique_key",)  # shows the box; get_search_results decides
     ordering = ("-id",)

@@ -71,8 +71,8 @@ def only(queue: str, tasks: Collection[str], shut: Shut, now: datetime) -> Lane 
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         ids = [pk for (pk,) in cursor.fetchall()]
-    lane = Lane(*Job.objects.values_list(*Lane._fields).get(pk=ids[0])) if len(ids) == 1 else None
-    return None if lane is None or lane.concurrency_key else lane
+    found = [Lane(*row) for row in Job.objects.filter(pk__among=ids).values_list(*Lane._fields)]
+    return found[0] if len(found) == 1 and not found[0].concurrency_key else None
 
 
 def crowd(queue: str, tasks: Collection[str], shut: Shut, now: datetime, *, room: int, widest: int) -> list[Due]:

@@ -382,3 +382,18 @@ def test_a_second_shared_message_runs_nothing_twice(worker: InProcessWorker) -> 
     worker.run(message)
     worker.run(message)
     assert len(probes.RAN) == 2
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connection to lose")
+def test_a_database_that_restarts_costs_a_shared_message_one_attempt(worker: InProcessWorker) -> None:
+    probes.cut_off.enqueue_many([(n,) for n in range(4)])
+    worker.run_due()
+    states = {job.args[0]: job.state for job in Job.objects.all()}
+    assert states == {0: "succeeded", 1: "failed", 2: "succeeded", 3: "succeeded"}
+
+
+def test_jobs_of_a_shared_message_do_not_share_what_one_of_them_leaves_in_its_request(worker: InProcessWorker) -> None:
+    probes.marked.enqueue_many([(n,) for n in range(3)])
+    worker.run_due()
+    assert probes.RAN == [("marked", {})] * 3

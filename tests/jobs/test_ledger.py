@@ -113,6 +113,27 @@ def test_a_late_finisher_cannot_overwrite_the_next_attempt() -> None:
     assert Job.objects.get(pk=job.pk).result == "fresh"
 
 
+def test_of_many_that_finish_together_each_has_its_own_result_and_its_own_fence() -> None:
+    """Two tokens, values that one database or the other takes for something else, and one that was taken away."""
+    ids = [make_job("queued", token=n % 2).pk for n in range(9)]
+    jobs = ledger.claim_many(ids, "me")
+    jobs.sort(key=lambda job: ids.index(job.pk))
+    Job.objects.filter(pk=ids[-1]).update(token=7)
+    results = [None, True, "true", "null", 0, [1, {"a": None}], "ä\\u0041\"'", 1.5, "stale"]
+    assert ledger.succeed_many(jobs, results) == 8
+    kept = {job.pk: job for job in Job.objects.all()}
+    assert [kept[pk].result for pk in ids] == [*results[:-1], None]
+    assert kept[ids[1]].result is True and kept[ids[-1]].state == "running"
+    assert ledger.succeed_many(jobs, results) == 0
+
+
+def test_a_claimed_job_can_be_asked_for_all_of_its_columns() -> None:
+    job = make_job("queued", args=[1, {"b": []}], kwargs={}, reason="why", checkpoint={"at": 3})
+    claimed = ledger.claim(job.pk, "me")
+    assert claimed and (claimed.args, claimed.kwargs, claimed.checkpoint) == ([1, {"b": []}], {}, {"at": 3})
+    assert claimed.reason == "why" and claimed.started_at is not None and claimed == job
+
+
 def test_a_job_is_claimed_once() -> None:
     job = make_job("queued")
     assert ledger.claim(job.pk, "one:1")

@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.db import connection, transaction
+from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
-from bench.plans import Plan, explained
+from bench.plans import explained
 from bench.rows import analyze, copies
 from jobs import holding, lanes, ledger, queues, rescuer, windows
 from jobs.models import Job
@@ -56,9 +57,11 @@ def shut() -> dict[str, Any]:
     return {"queue": "default", "tasks": TASKS, "shut": lanes.Shut(), "now": timezone.now()}
 
 
-def failed_page() -> None:
-    Client(headers={}).force_login
-    
+def page(**chosen: str) -> None:
+    client = Client()
+    client.force_login(User.objects.create_superuser("olga"))
+    assert client.get(reverse("admin:jobs_job_changelist"), chosen).status_code == 200
+
 
 SEARCHES: dict[str, tuple[Callable[[], Any], str]] = {
     "what is due": (queues.due, "job_due"),
@@ -72,6 +75,7 @@ SEARCHES: dict[str, tuple[Callable[[], Any], str]] = {
     "lost messages": (lambda: ledger.release(Job.objects.filter(lease_until__lt=timezone.now())), "job_held"),
     "what came too late": (ledger.expire, "job_expiry"),
     "what nobody knows": (lambda: ledger.reject(TASKS, ["default"], MINUTE / 2), "job_due"),
+    "the admin's list": (lambda: page(state__exact="failed"), "job_state"),
 }
 BY_ID: dict[str, Callable[[], Any]] = {
     "claim": lambda: ledger.claim_many(some("queued"), "me:1"),
@@ -79,3 +83,35 @@ BY_ID: dict[str, Callable[[], Any]] = {
     "beat": lambda: holding.beat(some("running"), "me:1"),
     "cancel": lambda: ledger.cancel(some("running"), "why not"),
 }
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_goes_by_its_index_and_reads_what_it_finds(name: str) -> None:
+    search, index = SEARCHES[name]
+    with explained() as plans:
+        search()
+    assert plans
+    assert index in {used for plan in plans for used in plan.indexes}, [plan.text for plan in plans]
+    for plan in plans:
+        assert not plan.whole, plan.sql + plan.text
+        assert plan.pages < 20 * DUE, plan.sql + plan.text  # the whole table and its indexes have more than ten times
+
+
+@pytest.mark.parametrize("name", BY_ID)
+def test_rows_that_are_known_by_id_are_found_by_id(name: str) -> None:
+    """However many were in the same state a moment ago: dead rows stay in an index until they are vacuumed away."""
+    with explained() as plans:
+        BY_ID[name]()
+    updates = [plan for plan in plans if plan.sql.startswith("UPDATE")]
+    assert updates
+    for plan in updates:
+        wanted = {"jobs_job_pkey"} if connection.vendor == "postgresql" else {"sqlite_autoindex_jobs_job_1"}
+        assert plan.indexes == wanted, plan.sql + plan.text
+
+
+def test_the_table_is_large_enough_to_tell() -> None:
+    """A search through all rows is noticed, here as in the tests above."""
+    with explained() as plans:
+        list(Job.objects.filter(reason="nowhere"))
+    (plan,) = plans
+    assert plan.whole and (plan.pages > 1_500 or connection.vendor == "sqlite")

@@ -1,17 +1,15 @@
 """What goes into a window: limits hold exactly, tenants take turns, and the cost is flat."""
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import dispatcher, lanes, ledger, queues, turns, windows
+from jobs import dispatcher, lanes, ledger, pauses, queues, turns, windows
 from jobs.models import Job, KeyLimit, Priority, Queue
 from tests import probes
 from tests.factories import HOUR, MINUTE, make_job
@@ -66,7 +64,9 @@ def test_no_more_than_the_concurrency_is_queued_or_running() -> None:
     assert len(fill()) == 1
 
 
-def test_no_more_than_the_rate_is_sent() -> None:
+@pytest.mark.parametrize("crowded", [False, True])
+def test_no_more_than_the_rate_is_sent(monkeypatch, crowded) -> None:
+    monkeypatch.setattr(lanes, "FEW", 5 if crowded else 10_000)
     set_queue(rate_count=10, rate_period=SECOND)
     many(100)
     now = timezone.now()
@@ -132,6 +132,32 @@ def test_a_flood_of_one_tenant_does_not_delay_the_single_job_of_another(monkeypa
     assert [job.pk for job in fill()] == [single.pk]
 
 
+def test_of_a_single_lane_the_oldest_go_and_no_more_than_there_is_room(monkeypatch) -> None:
+    monkeypatch.setattr(lanes, "FEW", 10)
+    set_queue(window=20)
+    now = timezone.now()
+    jobs = [make_job(run_at=now - n * MINUTE, tenant="one").pk for n in range(30)]
+    make_job(tenant="paused"), make_job(task="gone"), make_job(due=HOUR, tenant="later")
+    pauses.pause("tenant", ["paused"], by="olga")
+    ledger.cancel([jobs[-1]], "no")
+    assert [job.pk for job in fill()] == jobs[-2:-22:-1]
+    assert fill() == []
+    assert Queue.objects.get(pk="default").dispatched == 20
+
+
+def test_a_single_lane_with_a_key_keeps_the_keys_limit(monkeypatch) -> None:
+    monkeypatch.setattr(lanes, "FEW", 10)
+    many(30, concurrency_key="venue:7")
+    assert len(fill()) == 1
+
+
+def test_what_is_sent_is_taken_back_when_the_queue_was_changed_past_its_lock(monkeypatch) -> None:
+    make_job()
+    monkeypatch.setattr("jobs.limits.draw", lambda *_: 0)
+    assert fill() == []
+    assert Job.objects.get().state == "scheduled"
+
+
 def test_a_low_job_overdue_for_long_gets_its_place_in_a_stream_of_urgent_ones(monkeypatch) -> None:
     monkeypatch.setattr(lanes, "FEW", 10)
     set_queue(window=20)
@@ -148,7 +174,7 @@ def test_a_crowd_and_all_rows_lead_to_the_same_choice() -> None:
     make_job(due=HOUR, tenant="later")
     make_job(tenant="paused"), make_job(task="gone"), make_job(concurrency_key="full")
     shut = lanes.Shut(tenants=["paused"], keys=["full"])
-    whole = lanes.oldest("default", TASKS, lanes.Shut(tenants=["paused"]), now, room=200)
+    whole = lanes.oldest("default", TASKS, lanes.Shut(tenants=["paused"]), now)
     crowd = lanes.crowd("default", TASKS, shut, now, room=20, widest=1)
     assert whole is not None
     chosen = [turns.choose(found, 20, now, key_rooms={"full": 0}) for found in (whole, crowd)]
@@ -180,33 +206,6 @@ def test_a_queue_with_due_jobs_costs_the_same_for_one_and_for_many(monkeypatch, 
             assert len(fill()) == number
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 16
-
-
-def plans(name: str) -> str:
-    """How the database goes about a query of `name`; the statistics say that the table is large."""
-    now = timezone.now()
-    calls: dict[str, Callable[[], Any]] = {
-        "crowd": partial(lanes.crowd, "default", TASKS, lanes.Shut(), now, room=100, widest=1),
-        "oldest": partial(lanes.oldest, "default", TASKS, lanes.Shut(), now, room=100),
-        "due": queues.due,
-    }
-    with CaptureQueriesContext(connection) as queries:
-        calls[name]()
-    explain = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
-    with connection.cursor() as cursor:
-        cursor.execute(explain + queries[0]["sql"].replace("%", "%%"))
-        return "\n".join(str(row) for row in cursor.fetchall())
-
-
-@pytest.mark.parametrize(("query", "index"), [("crowd", "job_lanes"), ("oldest", "job_due"), ("due", "job_due")])
-def test_what_is_due_is_found_by_an_index(query: str, index: str) -> None:
-    for n in range(3):
-        many(700, tenant=str(n), run_at=timezone.now() + (HOUR if n else -HOUR))
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE jobs_job")
-    plan = plans(query)
-    assert index in plan
-    assert "Seq Scan on jobs_job" not in plan and "SCAN jobs_job" not in plan and "SCAN next" not in plan
 
 
 def test_a_dispatcher_that_finds_the_queue_taken_does_nothing(monkeypatch) -> None:
