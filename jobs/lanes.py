@@ -2,9 +2,9 @@
 
 Used by `windows`. Usually little is due and it is read whole. When much is due, it is taken by lanes (the jobs of one
 tenant, key, task and priority): a recursive query walks the index `job_lanes` from the head of each lane to the next.
-Of a single open lane the oldest jobs go, and nobody needs to look at them first. Of several, another recursive query
-walks down all of them at the same pace. That costs what there are lanes, plus what it returns; 100,000 jobs of one
-tenant are one lane. Paused, unknown and full lanes are passed by without a look at their jobs.
+Of a single open lane the oldest jobs go, and nobody needs to look at them first. A few are read one by one. Of many,
+another recursive query walks down all of them at the same pace. That costs what there are lanes, plus what it returns;
+100,000 jobs of one tenant are one lane. Paused, unknown and full lanes are passed by without a look at their jobs.
 """
 
 import uuid
@@ -22,6 +22,8 @@ from jobs.turns import Due
 
 DEEP = 4  # lanes of a tenant that may all be needed to their end: as many as there are priorities
 FEW = 200  # due jobs that are read whole; of more each would be read several times before its turn comes
+LANES = 8  # that are read one by one
+COLUMNS = ("id", "tenant", "concurrency_key", "priority", "run_at")  # of Due
 
 
 class Lane(NamedTuple):
@@ -50,8 +52,7 @@ class Shut:
 def oldest(queue: str, tasks: Collection[str], shut: Shut, now: datetime) -> list[Due] | None:
     """All that is due and open, if it is little. None: it is much, and has to be taken by lanes."""
     due = Job.objects.filter(indexed(Job.State.SCHEDULED), queue=queue, run_at__lte=now).order_by("run_at")
-    columns = ("id", "tenant", "concurrency_key", "priority", "run_at", "task", "useful_until", "cancel_requested")
-    rows = list(due.values_list(*columns)[: FEW + 1])
+    rows = list(due.values_list(*COLUMNS, "task", "useful_until", "cancel_requested")[: FEW + 1])
     if len(rows) > FEW:
         return None
     return [
@@ -65,14 +66,21 @@ def oldest(queue: str, tasks: Collection[str], shut: Shut, now: datetime) -> lis
     ]
 
 
-def only(queue: str, tasks: Collection[str], shut: Shut, now: datetime) -> Lane | None:
-    """The one lane whose jobs may go, if there is one and its jobs have no key."""
-    sql, values = _sql(FIRST_TWO, queue, tasks, shut, now)
+def first(queue: str, tasks: Collection[str], shut: Shut, now: datetime) -> list[Lane]:
+    """The lanes whose jobs may go, if they are a few and without keys. None of them: it takes a `crowd`."""
+    sql, values = _sql(FIRST, queue, tasks, shut, now)
     with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, [*values, LANES + 1])
         ids = [pk for (pk,) in cursor.fetchall()]
     found = [Lane(*row) for row in Job.objects.filter(pk__among=ids).values_list(*Lane._fields)]
-    return found[0] if len(found) == 1 and not found[0].concurrency_key else None
+    return [] if len(found) > LANES or any(lane.concurrency_key for lane in found) else found
+
+
+def heads(queue: str, found: Collection[Lane], now: datetime, *, room: int) -> list[Due]:
+    """As many of the oldest jobs of each of these lanes as there is room for."""
+    due = Job.objects.filter(queue=queue, run_at__lte=now, cancel_requested=False).exclude(useful_until__lte=now)
+    lines = (due.filter(lane.jobs).order_by("run_at", "id").values_list(*COLUMNS)[:room] for lane in found)
+    return [Due(*row) for line in lines for row in line]
 
 
 def crowd(queue: str, tasks: Collection[str], shut: Shut, now: datetime, *, room: int, widest: int) -> list[Due]:
@@ -83,7 +91,7 @@ def crowd(queue: str, tasks: Collection[str], shut: Shut, now: datetime, *, room
         cursor.execute(sql, [*values, when, when, widest, DEEP * room])
         ids = [pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk) for (pk,) in cursor.fetchall()]
     rows = Job.objects.filter(pk__among=ids, cancel_requested=False).exclude(useful_until__lte=now)
-    return [Due(*row) for row in rows.values_list("id", "tenant", "concurrency_key", "priority", "run_at")]
+    return [Due(*row) for row in rows.values_list(*COLUMNS)]
 
 
 def _sql(text: str, queue: str, tasks: Collection[str], shut: Shut, now: datetime) -> tuple[str, list[Any]]:
@@ -137,7 +145,7 @@ open_lanes(id) AS (
         FROM jobs_job AS head WHERE head.id = lanes.id
     )
 )"""
-FIRST_TWO = "\n".join([HEADS, "SELECT id FROM open_lanes LIMIT 2"])
+FIRST = "\n".join([HEADS, "SELECT id FROM open_lanes LIMIT %s"])
 WALK = ",\n".join(
     [
         HEADS,

@@ -1,7 +1,7 @@
 """The state table, and the one helper that applies it.
 
-Used by `ledger.py` and nobody else: nothing but `move` writes `Job.state`. The promise: a transition happens in one
-UPDATE whose WHERE is the guard, and what `move` returns are exactly the rows that it changed.
+Used by `ledger.py` and nobody else: nothing but `move` (and `count`, the same) writes `Job.state`. The promise: a
+transition happens in one UPDATE whose WHERE is the guard, and what `move` returns are exactly the rows it changed.
 """
 
 import json
@@ -42,24 +42,13 @@ TRANSITIONS: dict[str, tuple[frozenset[Job.State], Job.State]] = {
 
 CHUNK = 500  # rows per statement: short locks on PostgreSQL, below the limit of variables of SQLite
 
-
 # What the next step needs of a row; the rest stays in the database.
-FEW = ("id", "state", "token", "worker", "started_at")
+OWN = ("id", "state", "token", "worker")
+FEW = (*OWN, "started_at")
 FOR_MESSAGE = ("id", "state", "token", "task", "queue", "options", "failures", "priority", "run_at")
-ARGUMENTS = ("args", "kwargs", "version", "options")
 FOR_RUN = (
-    "id",
-    "state",
-    "token",
-    "worker",
-    "task",
-    "queue",
-    *ARGUMENTS,
-    "failures",
-    "checkpoint",
-    "cancel_requested",
-    "group_id",
-    "group_index",
+    *(*OWN, "task", "queue", "args", "kwargs", "version", "options", "failures", "checkpoint"),
+    *("cancel_requested", "group_id", "group_index"),
 )
 
 

@@ -37,10 +37,11 @@ def fill(
             return []
         shut = lanes.Shut(paused.tasks, paused.tenants)
         due = lanes.oldest(queue, tasks, shut, at)
-        lane = lanes.only(queue, tasks, shut, at) if due is None else None
-        if lane is not None:  # whose turn it is needs no thought: the oldest go
-            moved = ledger.dispatch(queue, [lane.task], room, lane.jobs, epoch=epoch, now=now)
+        few = lanes.first(queue, tasks, shut, at) if due is None else []
+        if len(few) == 1:  # whose turn it is needs no thought: the oldest go
+            moved = ledger.dispatch(queue, tasks, room, few[0].jobs, epoch=epoch, now=now)
         else:
+            due = lanes.heads(queue, few, at, room=room) if few else due
             places = {pk: n for n, pk in enumerate(_choose(row, due, tasks, shut, room, at, held))}
             which = Q(in_state(Job.State.SCHEDULED), pk__among=places)
             moved = ledger.dispatch(queue, tasks, len(places), which, epoch=epoch, now=now) if places else []

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from celery import signals
 from celery.exceptions import Ignore
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from jobs import registry

@@ -166,19 +166,33 @@ def test_a_low_job_overdue_for_long_gets_its_place_in_a_stream_of_urgent_ones(mo
     assert low.pk in [job.pk for job in fill()]
 
 
-def test_a_crowd_and_all_rows_lead_to_the_same_choice() -> None:
+def test_a_crowd_a_few_lanes_and_all_rows_lead_to_the_same_choice(monkeypatch) -> None:
     now = timezone.now()
     for n in range(120):
         tenant, priority = "abc"[n % 7 % 3], [1, 5, 20][n % 5 % 3]
         make_job(tenant=tenant, priority=priority, run_at=now - n * SECOND, task=TASKS[n % 2])
     make_job(due=HOUR, tenant="later")
     make_job(tenant="paused"), make_job(task="gone"), make_job(concurrency_key="full")
+    make_job(tenant="a", useful_until=now - MINUTE), make_job(tenant="b", cancel_requested=True)
     shut = lanes.Shut(tenants=["paused"], keys=["full"])
     whole = lanes.oldest("default", TASKS, lanes.Shut(tenants=["paused"]), now)
     crowd = lanes.crowd("default", TASKS, shut, now, room=20, widest=1)
-    assert whole is not None
-    chosen = [turns.choose(found, 20, now, key_rooms={"full": 0}) for found in (whole, crowd)]
-    assert chosen[0] == chosen[1] and len(chosen[0]) == 20
+    assert whole is not None and lanes.first("default", TASKS, shut, now) == []  # 18 are not few
+    monkeypatch.setattr(lanes, "LANES", 18)
+    few = lanes.first("default", TASKS, shut, now)
+    heads = lanes.heads("default", few, now, room=20)
+    chosen = [turns.choose(found, 20, now, key_rooms={"full": 0}) for found in (whole, crowd, heads)]
+    assert len(few) == 18 and len(chosen[0]) == 20
+    assert chosen[0] == chosen[1] == chosen[2]
+
+
+@pytest.mark.parametrize("number", [lanes.LANES, lanes.LANES + 1])
+def test_a_window_is_filled_from_as_many_lanes_as_there_are(monkeypatch, number: int) -> None:
+    monkeypatch.setattr(lanes, "FEW", 10)
+    set_queue(window=30)
+    for n in range(number):
+        many(10, priority=[1, 5, 10, 20][n % 4], task=TASKS[n % 2], tenant=f"tenant {n // 8}")
+    assert len(fill()) == 30
 
 
 def test_a_tick_with_nothing_due_costs_the_same_whatever_is_pending() -> None:
