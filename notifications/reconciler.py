@@ -21,7 +21,7 @@ from notifications import guarantees, zones
 from notifications.changes import CHUNK, Plan, Reason, State, in_order
 from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule, RuleOverride
 from notifications.planning import BOOKING_KINDS
-from notifications.reminders import plan
+from notifications.reminders import job_for, plan
 
 
 def reconcile(
@@ -130,8 +130,11 @@ def resend(ids: Iterable[UUID], who: str) -> int:
     with transaction.atomic():
         rows = Delivery.objects.filter(pk__in=wanted, state__in=again, send_at__lte=timezone.now())
         chosen = list(rows.select_for_update().values_list("pk", flat=True))
-        Delivery.objects.filter(pk__in=chosen).update(state=State.PLANNED, reason="", detail=f"sent again by {who}")
-        return len(ledger.retry(chosen))
+        rows_again = Delivery.objects.filter(pk__in=chosen)
+        rows_again.update(state=State.PLANNED, reason="", detail=f"sent again by {who}")
+        ledger.enqueue_many([job_for(delivery) for delivery in rows_again])  # what was skipped at once never had one
+        ledger.retry(chosen)
+    return len(chosen)
 
 
 @shared_task(base=Durable, name="notifications.reconcile")

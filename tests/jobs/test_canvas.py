@@ -8,7 +8,7 @@ from celery import chain, chord, group
 from django.db.models import F
 from django.utils import timezone
 
-from jobs import dispatcher, ledger, rescuer
+from jobs import canvas, dispatcher, groups, ledger, rescuer
 from jobs.models import Group, Job
 from tests import probes
 from tests.conftest import InProcessWorker
@@ -261,3 +261,15 @@ def test_canvas_survives_a_generator_and_values_that_json_has_no_word_for(worker
     run_all(worker)
     assert sorted(ran("told")) == ["0", "1"] and ran("typed") == [(7, when)]
     assert Job.objects.exclude(token=F("failures") + 1).count() == 0
+
+
+def test_a_group_is_not_over_before_it_is_known_how_large_it_is(worker) -> None:
+    """Celery inserts the header job by job and says their number last."""
+    waiting = Group.objects.create(body=canvas.plain(total.s()))
+    job = add.apply_async((1, 1), group_id=str(waiting.pk), group_index=0)
+    run_all(worker)
+    assert not groups.end(waiting.pk) and groups.sweep(10) == 0
+    Group.objects.update(size=1)
+    assert groups.end(waiting.pk)
+    run_all(worker)
+    assert job.state == "SUCCESS" and ran("total") == [[2]]

@@ -15,7 +15,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, Phase, settings, stateful, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
 
-from jobs import holding, leases, ledger, rescuer
+from jobs import holding, leases, ledger, pruner, rescuer
 from jobs.models import Attempt, Job
 from jobs.transitions import TRANSITIONS
 from tests.factories import DAY, HOUR, MINUTE
@@ -26,12 +26,13 @@ S = Job.State
 MOST_JOBS = 3
 OVER = leases.LEASE + timedelta(seconds=1)
 WORKERS = st.sampled_from(["one:1", "two:2"])
+LATER = st.sampled_from([timedelta(0), timedelta(0), 2 * MINUTE])  # longer than a job may be useful
 FINISHED = {S.SUCCEEDED, S.FAILED, S.CANCELLED, S.EXPIRED}
 KNOWN = ["probe.ok"]
 SEARCH = os.environ.get("HYPOTHESIS_PROFILE", "")  # nightly; mutants, where it is enough that it fails
 NIGHTLY = SEARCH == "nightly"
 PROFILE = settings(
-    max_examples=10_000 if NIGHTLY else 150,
+    max_examples=10_000 if NIGHTLY else 100,
     stateful_step_count=50 if NIGHTLY else 30,
     derandomize=not NIGHTLY,
     database=None,
@@ -63,6 +64,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.claims: set[tuple[Any, int]] = set()
         self.ends: set[tuple[Any, int]] = set()
         self.confirmed: set[Any] = set()  # told "cancelled", and not retried since
+        self.failures: dict[Any, int] = {}
+        self.spent: dict[str, Any] = {}  # unique keys of deleted jobs
 
     def having(self, keep: Callable[[Job], bool]) -> set[Any]:
         return {pk for pk, job in self.rows.items() if keep(job)}
@@ -77,7 +80,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @stateful.initialize(target=ids, many=st.integers(1, 2))
     def some_work_is_there(self, many: int) -> Any:
-        made = [Job(task=KNOWN[0], queue="default", run_at=self.now, max_attempts=3) for _ in range(many)]
+        until = [self.now + MINUTE, None]
+        made = [
+            Job(task=KNOWN[0], queue="default", run_at=self.now, max_attempts=3, useful_until=until[n])
+            for n in range(many)
+        ]
         return multiple(*[ledger.enqueue(job).pk for job in made])
 
     @precondition(lambda self: len(self.rows) < MOST_JOBS)
@@ -93,12 +100,14 @@ class LedgerMachine(RuleBasedStateMachine):
         until = None if useful is None else self.now + useful
         fields: dict[str, Any] = {"unique_key": key, "max_attempts": limit, "useful_until": until}
         earlier = self.having(lambda job: key is not None and job.unique_key == key)
+        earlier |= {self.spent[key]} if key in self.spent else set()
         job = ledger.enqueue(Job(task=task, queue="default", run_at=self.now + due, **fields))
         assert not earlier or {job.pk} == earlier
-        return job.pk
+        return multiple() if job.pk in self.spent.values() else job.pk
 
-    @rule(room=st.integers(1, 3))
-    def tick(self, room: int) -> None:
+    @rule(room=st.integers(1, 3), later=LATER)
+    def tick(self, room: int, later: timedelta) -> None:
+        self.now += later
         self.dispatch(room)
 
     def dispatch(self, room: int) -> set[Any]:
@@ -106,18 +115,32 @@ class LedgerMachine(RuleBasedStateMachine):
         due = {pk for pk in waiting if self.rows[pk].run_at <= self.now and self.useful(self.rows[pk])}
         sent = {job.pk for job in ledger.dispatch("default", KNOWN, room, now=self.now)}
         assert sent <= due and len(sent) == min(room, len(due))
+        for job in Job.objects.filter(pk__in=sent):
+            believed = leases.LEASE * 2 ** min(self.rows[job.pk].nudges, leases.LONGEST_NUDGE_LEASE)
+            assert job.lease_until == self.now + believed, "a message in vain is believed twice as long the next time"
         self.messages += sent
         self.verbs = {"dispatch"}
         return sent
 
     @precondition(lambda self: self.messages)
-    @rule(target=held, data=st.data(), again=st.booleans(), worker=WORKERS)
-    def a_message_arrives(self, data: st.DataObject, again: bool, worker: str) -> Any:
-        """Any message reaches a worker, in any order, and maybe once more later."""
+    @rule(target=held, data=st.data(), again=st.booleans(), worker=WORKERS, later=LATER)
+    def a_message_arrives(self, data: st.DataObject, again: bool, worker: str, later: timedelta) -> Any:
+        """Any message reaches a worker, in any order, late, and maybe once more later."""
         pk = data.draw(st.sampled_from(self.messages))
+        self.now += later
         if not again:
             self.messages.remove(pk)
-        return self.claim(pk, worker)
+        return self.claim([pk], worker)
+
+    @precondition(lambda self: self.messages)
+    @rule(target=held, worker=WORKERS)
+    def a_shared_message_arrives(self, worker: str) -> Any:
+        return self.claim(list(dict.fromkeys(self.messages)), worker)
+
+    @precondition(lambda self: self.messages)
+    @rule(data=st.data())
+    def a_message_is_lost(self, data: st.DataObject) -> None:
+        self.messages.remove(data.draw(st.sampled_from(self.messages)))
 
     @rule(target=held, again=st.booleans(), worker=WORKERS)
     def a_worker_takes_what_is_next(self, again: bool, worker: str) -> Any:
@@ -125,18 +148,20 @@ class LedgerMachine(RuleBasedStateMachine):
         sent = self.dispatch(1)
         self.each_history_is_a_path_of_the_table()
         self.messages = [pk for pk in self.messages if again or pk not in sent]
-        return self.claim(sent.pop(), worker) if sent else multiple()
+        return self.claim([sent.pop()], worker) if sent else multiple()
 
-    def claim(self, pk: Any, worker: str) -> Any:
-        before, job = self.rows[pk], ledger.claim(pk, worker, now=self.now)
+    def claim(self, ids: list[Any], worker: str) -> Any:
+        jobs = ledger.claim_many(ids, worker, now=self.now)
         self.verbs = {"claim"}
-        assert (job is not None) == (before.state == S.QUEUED and self.useful(before))
-        if job is None:
-            return multiple()
-        assert pk not in self.confirmed, "claimed after its cancel was confirmed"
-        assert job.token > max((token for other, token in self.claims if other == pk), default=0)
-        self.claims.add((pk, job.token))
-        return job
+        takeable = self.having(lambda job: job.pk in ids and job.state == S.QUEUED and self.useful(job))
+        assert {job.pk for job in jobs} == takeable
+        for job in jobs:
+            assert job.pk not in self.confirmed, "claimed after its cancel was confirmed"
+            assert job.token > max((token for other, token in self.claims if other == job.pk), default=0)
+            self.claims.add((job.pk, job.token))
+            row = Job.objects.get(pk=job.pk)
+            assert (row.lease_until, row.nudges) == (self.now + leases.LEASE, 0)
+        return multiple(*jobs)
 
     @rule()
     def flush_the_broker(self) -> None:
@@ -144,19 +169,22 @@ class LedgerMachine(RuleBasedStateMachine):
         assert ledger.release(Job.objects.all()) == len(self.having(lambda job: job.state == S.QUEUED))
         self.verbs = {"release"}
 
-    @rule(beyond=st.sampled_from([timedelta(seconds=5), leases.LEASE, MINUTE, HOUR]))
+    @rule(beyond=st.sampled_from([timedelta(seconds=5), leases.LEASE, MINUTE, HOUR, -MINUTE]))
     def time_passes(self, beyond: timedelta) -> None:
+        """Or the database's clock is set back."""
         self.now += beyond + timedelta(seconds=1)
 
     # --- A worker's next step; its knowledge may be old ---
 
     def ended(self, job: Job, verb: str, accepted: bool) -> None:
-        now = self.rows[job.pk]
+        now = self.rows.get(job.pk, Job(state="deleted"))
         mine = now.state == S.RUNNING and now.token == job.token
         assert accepted == (mine and (now.cancel_requested or verb != "stop")), f"{verb} by token {job.token} of {now}"
         if accepted:
             assert (job.pk, job.token) not in self.ends, "an attempt ended twice"
             self.ends.add((job.pk, job.token))
+        counted = verb == "give_up" or (verb == "back_off" and not now.cancel_requested)
+        self.failures[job.pk] += accepted and counted
         asked = {"stop"} if now.cancel_requested and verb in ("back_off", "snooze") else {verb}
         self.verbs = asked if accepted else set()
 
@@ -168,11 +196,20 @@ class LedgerMachine(RuleBasedStateMachine):
     def the_end(self, job: Job, verb: str) -> None:
         self.ended(job, verb, getattr(ledger, verb)(job, "done" if verb == "succeed" else errored()))
 
+    @rule(jobs=st.lists(held, min_size=1, max_size=3, unique_by=lambda job: job.pk))
+    def they_succeed_together(self, jobs: list[Job]) -> None:
+        mine = {job.pk for job in jobs if (job.pk, job.token) in self.claims - self.ends}
+        mine &= {pk for pk in mine if self.rows[pk].state == S.RUNNING}
+        assert ledger.succeed_many(jobs, "done") == len(mine)
+        self.ends |= {(job.pk, job.token) for job in jobs if job.pk in mine}
+        self.verbs = {"succeed"}
+
     @rule(job=held)
     def heartbeat(self, job: Job) -> None:
-        now = self.rows[job.pk]
+        now = self.rows.get(job.pk)
         kept = holding.beat([job.pk], job.worker, now=self.now)
-        assert kept == (now.state == S.RUNNING and now.worker == job.worker)
+        assert kept == bool(now and now.state == S.RUNNING and now.worker == job.worker)
+        assert not kept or Job.objects.get(pk=job.pk).lease_until == self.now + leases.LEASE
 
     # --- Rescue: what was read may have changed before it is written ---
 
@@ -198,28 +235,39 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(seen=seen)
     def rescue(self, seen: Job) -> None:
-        now = self.rows[seen.pk]
+        now = self.rows.get(seen.pk, Job(state="deleted"))
         same = (now.state, now.token, now.lease_until) == (S.RUNNING, seen.token, seen.lease_until)
+        over = seen.lease_until is not None and seen.lease_until < self.now  # the clock may have been set back since
         rescued = ledger.rescue(seen, now=self.now)
-        assert (rescued is not None) == same, "rescued from a worker that lives, or not from one that is lost"
+        assert (rescued is not None) == (same and over), (
+            "rescued from a worker that lives, or not from one that is lost"
+        )
         if rescued:
-            assert (rescued.state == S.CANCELLED) == now.cancel_requested
             self.ends.add((seen.pk, seen.token))
+            self.failures[seen.pk] += not now.cancel_requested
+            last = now.max_attempts is not None and now.max_attempts <= self.failures[seen.pk]
+            assert rescued.state == (S.CANCELLED if now.cancel_requested else S.FAILED if last else S.SCHEDULED)
         self.verbs = {"rescue", "bury", "stop"}
 
     @rule(job=held, to_blame=st.booleans())
     def the_main_process_hears_that_the_holder_is_gone(self, job: Job, to_blame: bool) -> None:
         """Whatever the lease; the row may have changed hands meanwhile."""
-        now = self.rows[job.pk]
+        now = self.rows.get(job.pk, Job(state="deleted"))
         mine = (now.state, now.token) == (S.RUNNING, job.token)
         taken = ledger.rescue(job, killed="gone", now=self.now) if to_blame else ledger.give_back(job)
         assert bool(taken) == mine
         if taken:
             self.ends.add((job.pk, job.token))
+            self.failures[job.pk] += to_blame and not now.cancel_requested
         self.verbs = {"rescue", "bury", "stop"} if to_blame else {"give_back", "stop"}
 
-    @rule(verb=st.sampled_from(["release", "expire", "reject"]))
-    def upkeep(self, verb: str) -> None:
+    @rule(
+        verb=st.sampled_from(["release", "expire", "reject"]), later=st.sampled_from([timedelta(0), MINUTE, 2 * HOUR])
+    )
+    def upkeep(self, verb: str, later: timedelta) -> None:
+        self.now += later
+        unknown = self.having(lambda job: job.state == S.SCHEDULED and job.task not in KNOWN)
+        orphans = {pk for pk in unknown if self.rows[pk].run_at < self.now - HOUR}
         overdue = self.having(lambda job: job.state == S.QUEUED and job.lease_until < self.now)  # type: ignore[operator]
         late = self.having(lambda job: job.state in (S.SCHEDULED, S.QUEUED) and not self.useful(job))
         if verb == "release":
@@ -227,7 +275,7 @@ class LedgerMachine(RuleBasedStateMachine):
         elif verb == "expire":
             assert {job.pk for job in ledger.expire(now=self.now)} == late
         else:
-            ledger.reject(KNOWN, ["default"], HOUR, now=self.now)
+            assert {job.pk for job in ledger.reject(KNOWN, ["default"], HOUR, now=self.now)} == orphans
         self.verbs = {verb}
 
     # --- People ---
@@ -241,34 +289,51 @@ class LedgerMachine(RuleBasedStateMachine):
     def cancel(self, some: list[Any]) -> None:
         told = {S.SCHEDULED: "cancelled", S.QUEUED: "cancelled", S.RUNNING: "in flight"}
         receipt = ledger.cancel(some, "olga said so")
-        assert receipt == {pk: told.get(S(self.rows[pk].state), "finished") for pk in some}
+        assert receipt == {pk: told.get(S(self.rows[pk].state), "finished") for pk in some if pk in self.rows}
+        over = self.having(lambda job: job.state in FINISHED)
+        marked = set(Job.objects.filter(pk__in=over, cancel_requested=True).values_list("pk", flat=True))
+        assert marked == {pk for pk in over if self.rows[pk].cancel_requested}, "what is over is left as it was"
         self.confirmed |= {pk for pk, answer in receipt.items() if answer == "cancelled"}
         self.verbs = {"cancel"}
 
     @rule(some=st.lists(ids, min_size=1, max_size=2, unique=True), to=st.sampled_from([timedelta(0), HOUR]))
     def reschedule(self, some: list[Any], to: timedelta) -> None:
-        waiting = {pk for pk in some if self.rows[pk].state in (S.SCHEDULED, S.QUEUED)}
+        waiting = self.having(lambda job: job.pk in some and job.state in (S.SCHEDULED, S.QUEUED))
         assert ledger.reschedule(dict.fromkeys(some, (self.now + to, None))) == waiting
         self.verbs = {"reschedule"}
 
     @rule(some=st.lists(ids, min_size=1, max_size=2, unique=True))
     def retry(self, some: list[Any]) -> None:
-        over = {pk for pk in some if self.rows[pk].state in FINISHED}
+        over = self.having(lambda job: job.pk in some and job.state in FINISHED)
         assert ledger.retry(some, run_at=self.now) == over
         self.confirmed -= over
+        self.failures |= dict.fromkeys(over, 0)
         self.verbs = {"retry"}
+
+    @rule(state=st.sampled_from(sorted(FINISHED)))
+    def prune(self, state: str) -> None:
+        """Deletes what is over, and nothing else; its key stays taken."""
+        over = self.having(lambda job: job.state == state)
+        assert pruner._delete(pruner._over(state)) == len(over)
+        self.spent |= {self.rows[pk].unique_key: pk for pk in over if self.rows[pk].unique_key}  # type: ignore[misc]
+        for pk in over:
+            del self.rows[pk]
 
     # --- What holds after every step ---
 
     @invariant()
     def each_history_is_a_path_of_the_table(self) -> None:
         rows, verbs = {job.pk: job for job in Job.objects.all()}, self.verbs
+        assert self.rows.keys() <= rows.keys()
         for pk, before in self.rows.items():
             arrow = (S(before.state), S(rows[pk].state))
             arrows = {(source, TRANSITIONS[verb][1]) for verb in verbs for source in TRANSITIONS[verb][0]}
             assert arrow[0] == arrow[1] or arrow in arrows, f"{arrow} by {verbs}"
             claimed = arrow == (S.QUEUED, S.RUNNING)
             assert rows[pk].token == before.token + claimed, "the fence moved without a claim"
+        for pk in rows.keys() - self.rows.keys():
+            self.failures[pk] = 0
+        assert {pk: job.failures for pk, job in rows.items()} == {pk: self.failures[pk] for pk in rows}
         self.rows, self.verbs = rows, set()
 
     @invariant()

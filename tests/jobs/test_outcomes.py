@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from celery import shared_task
 from django.contrib.auth.models import User
+from django.db import DataError, OperationalError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import dispatcher, pauses, rescuer
+from jobs import dispatcher, ledger, pauses, rescuer
 from jobs.durable import Durable, Snooze, Stop
 from jobs.models import Attempt, Job, Queue
+from tests import probes
 from tests.factories import HOUR, make_job
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -126,3 +128,63 @@ def test_one_row_that_cannot_be_rescued_does_not_hold_up_the_others() -> None:
     rescuer.rescue_lost()
     assert not Job.objects.filter(state="running").exists()
     assert Attempt.objects.count() == 2
+
+
+def refuses(*_: Any, **__: Any) -> None:
+    raise DataError("invalid byte sequence")
+
+
+def test_an_outcome_that_the_database_refuses_ends_the_job(worker, monkeypatch) -> None:
+    monkeypatch.setattr(ledger, "succeed", refuses)
+    once.delay()
+    worker.run_due()
+    worker.run_due()
+    job = Job.objects.get()
+    assert (job.state, job.reason) == ("failed", "its outcome could not be stored (DataError)")
+
+
+def test_one_result_that_the_database_refuses_does_not_cost_its_neighbours_theirs(worker, monkeypatch) -> None:
+    succeed = ledger.succeed
+
+    def refuses_one(job: Job, result: Any = None) -> bool:
+        return refuses() or False if result == 2 else succeed(job, result)
+
+    monkeypatch.setattr(ledger, "succeed_many", refuses)
+    monkeypatch.setattr(ledger, "succeed", refuses_one)
+    probes.small.enqueue_many([(0,), (1,), (2,)])
+    worker.run_due()
+    states = dict(Job.objects.values_list("args__0", "state"))
+    assert states == {0: "succeeded", 1: "failed", 2: "succeeded"}
+
+
+def test_a_claim_that_the_database_did_not_answer_is_found_by_the_rescuer(worker, monkeypatch) -> None:
+    """It was committed, and the connection broke before the answer came."""
+    claim_many = ledger.claim_many
+
+    def unanswered(*args: Any) -> list[Job]:
+        claim_many(*args)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    value.delay("nul")
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "claim_many", unanswered)
+        worker.run_due()
+    assert (Job.objects.get().state, RAN) == ("running", [])
+    assert (run_and_lose_the_lease(worker).state, RAN) == ("succeeded", ["nul"])
+
+
+def test_an_outcome_that_was_written_and_not_answered_is_written_once(worker, monkeypatch) -> None:
+    back_off, calls = ledger.back_off, []
+
+    def unanswered(*args: Any, **changes: Any) -> bool:
+        calls.append(back_off(*args, **changes))
+        if len(calls) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return calls[-1]
+
+    monkeypatch.setattr(ledger, "back_off", unanswered)
+    once.delay()
+    worker.run_due()
+    job = Job.objects.get()
+    assert calls == [True, False]
+    assert (job.failures, job.attempts.count()) == (1, 1)

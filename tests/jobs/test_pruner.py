@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from jobs import clock, keys, ledger, pruner
@@ -192,3 +192,35 @@ def test_a_key_is_free_again_after_a_long_time(settings: Any) -> None:
 def test_jobs_without_keys_cost_no_look_at_the_keys(django_assert_num_queries) -> None:
     with django_assert_num_queries(0):
         keys.withdraw_spent([keyed("x", unique_key=None)])
+
+
+def test_a_job_whose_key_cannot_be_kept_is_not_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = over("succeeded", 8 * DAY, unique_key="welcome-7")
+
+    def full(*_: Any) -> None:
+        raise OperationalError("could not extend file: No space left on device")
+
+    monkeypatch.setattr(keys, "keep", full)
+    with pytest.raises(OperationalError):
+        pruner.prune()
+    assert left() == {first.pk}
+
+
+def test_a_spent_key_takes_nothing_back_that_has_run() -> None:
+    running = make_job("running", unique_key="welcome-7")
+    UniqueKey.objects.create(key="welcome-7", job=running.pk, state="succeeded")
+    ledger.enqueue_many([keyed(pk=running.pk)])
+    assert left() == {running.pk}
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_row_with_a_spent_key_is_never_seen_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the insert and the look at the keys a dispatcher could send it."""
+
+    def killed(*_: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(keys, "withdraw_spent", killed)
+    with pytest.raises(RuntimeError):
+        ledger.enqueue(keyed())
+    assert left() == set()

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import dispatcher, lanes, ledger, queues, turns, windows
+from jobs import dispatcher, lanes, ledger, limits, queues, turns, windows
 from jobs.models import Job, KeyLimit, Priority, Queue
 from tests import probes
 from tests.factories import HOUR, MINUTE, make_job
@@ -244,3 +244,25 @@ def test_a_queue_held_by_one_dispatcher_is_passed_by_the_other() -> None:
         assert queues.locked("default")
         assert at_once(fill) == [[]]
     assert len(fill()) == 1
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+@pytest.mark.parametrize("fields", [{"cancel_requested": True}, {"useful_until": timezone.now() - SECOND}], ids=str)
+def test_what_may_not_go_takes_no_place(monkeypatch, fields: dict[str, Any], crowded: bool) -> None:
+    monkeypatch.setattr(lanes, "FEW", 0 if crowded else 10_000)
+    monkeypatch.setattr(lanes, "DEEP", 0 if crowded else 4)
+    set_queue(window=1)
+    make_job(priority=Priority.URGENT, due=-HOUR, **fields)
+    other = make_job()
+    assert [job.pk for job in fill()] == [other.pk]
+
+
+def test_a_bucket_that_was_emptied_since_it_was_read_gives_nothing(monkeypatch) -> None:
+    set_queue(rate_count=1, rate_period=HOUR)
+    make_job()
+    with transaction.atomic():
+        read = queues.locked("default")
+    assert read
+    assert limits.draw(read[0], 1, read[1]) == 1
+    monkeypatch.setattr(queues, "locked", lambda name: read)
+    assert fill() == []

@@ -148,7 +148,7 @@ def test_a_refused_message_does_not_count(worker, dunning, providers: Providers)
 def test_two_workers_at_once_do_not_exceed_the_cap(dunning, monkeypatch, worker) -> None:
     """Both have rendered; the first holds the customer while the second counts."""
     rows, held = due_payments(alice(), 2), HeldProvider(monkeypatch)
-    held.answer.set()
+    held.go_on.set()
     meanwhile: list[Any] = []
 
     count = crowding.day_is_full

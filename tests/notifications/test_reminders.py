@@ -320,6 +320,40 @@ def test_a_job_that_an_operator_cancelled_shows_on_the_delivery(worker: InProces
     assert (delivery.state, delivery.reason) == ("skipped", "job_cancelled")
 
 
+def test_a_job_that_ended_while_sending_leaves_a_doubt(worker: InProcessWorker) -> None:
+    delivery = first(make_booking(alice()))
+    Delivery.objects.filter(pk=delivery.pk).update(state="sending", token=1)
+    Job.objects.filter(pk=delivery.pk).update(state="failed", finished_at=timezone.now())
+    assert reconciler.settle() == 1
+    delivery.refresh_from_db()
+    assert delivery.state == "in_doubt"
+
+
+def test_what_a_person_withdrew_is_not_planned_again() -> None:
+    booking = make_booking(alice())
+    assert reconciler.withdraw([first(booking).pk], "olga") == 1
+    assert plan(booking).changes == 0
+
+
+@pytest.mark.parametrize(("state", "again"), [("refused", 1), ("skipped", 1), ("sent", 0), ("in_doubt", 0)])
+def test_only_what_was_refused_or_withdrawn_is_sent_again(worker: InProcessWorker, state: str, again: int) -> None:
+    delivery = due_now(first(make_booking(alice())))
+    Delivery.objects.filter(pk=delivery.pk).update(state=state)
+    Job.objects.filter(pk=delivery.pk).update(state="succeeded", finished_at=timezone.now())
+    assert reconciler.resend([delivery.pk], "olga") == again
+    worker.run_due()
+    assert len(mail.outbox) == again
+
+
+def test_what_was_skipped_at_once_and_never_had_a_job_can_be_sent(worker: InProcessWorker) -> None:
+    booking = make_booking(alice(), starts=30 * MINUTE)
+    skipped = booking.deliveries.get(reason="lead_time_past", rule__name__startswith="1 hour")
+    assert reconciler.resend([skipped.pk], "olga") == 1
+    worker.run_due()
+    skipped.refresh_from_db()
+    assert (skipped.state, len(mail.outbox)) == ("sent", 1)
+
+
 def test_a_job_cancelled_while_it_runs_does_not_send_and_ends_as_cancelled(worker, monkeypatch) -> None:
     delivery = due_now(first(make_booking(alice())))
     render = rendering.render
