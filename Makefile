@@ -11,7 +11,7 @@ PRODUCTION := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.toke
 UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test faults fmt lint types deploy-check migrations-check test-postgres check lock clean
+.PHONY: help setup run demo test faults mutants fmt lint types deploy-check migrations-check test-postgres check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,13 @@ test: $(VENV)/.dev ## Run the tests (without the fault tests)
 
 faults: $(VENV)/.dev ## Run the tests that kill real processes
 	@$(BIN)/python -m pytest -m faults
+
+mutants: $(VENV)/.dev ## Take each guard out in turn: the tests have to notice (on PostgreSQL, if it answers)
+	@if $(BIN)/python -c 'import psycopg, sys; psycopg.connect(sys.argv[1].replace("postgres://", "postgresql://"), connect_timeout=3)' "$(POSTGRES_URL)" 2>/dev/null; then \
+		DATABASE_URL="$(POSTGRES_URL)" $(BIN)/python -m tests.mutants $(MUTANTS); \
+	else \
+		$(BIN)/python -m tests.mutants $(MUTANTS); \
+	fi
 
 fmt: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff format .

@@ -21,19 +21,21 @@ from celery.exceptions import Ignore
 from celery.signals import task_revoked
 from django.db import Error, connection
 
-from jobs import atomic, canvas, connections, deadlines, dispatcher, flight, groups, ledger, options
+from jobs import atomic, bulk, canvas, connections, deadlines, dispatcher, flight, groups, ledger, options
 from jobs.events import MASKED, events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
 from jobs.models import Attempt, Job
 from jobs.recorder import Recorder, record
 from jobs.running import Running
-from jobs.verdict import Verdict, judge
+from jobs.verdict import Snooze, Verdict, judge
 
 if TYPE_CHECKING:
     from jobs.durable import Durable
 
 logger = logging.getLogger(__name__)
+
+ROLLING = timedelta(seconds=10)  # before a worker of the newer code is asked
 
 
 class Nudged:
@@ -145,6 +147,8 @@ def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tup
     running = Running(job)
     try:
         args, kwargs = job.args, job.kwargs
+        if job.version > task.version:  # newer code stored them, and this worker is still to be replaced by it
+            raise Snooze(bulk.database_now() + ROLLING)
         if job.version < task.version:
             args, kwargs = task.upcast(job.version, args, kwargs)
         args, kwargs = task.payload.load(args, kwargs)

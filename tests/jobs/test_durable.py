@@ -348,6 +348,15 @@ def test_arguments_of_an_older_version_are_brought_up_to_date(worker: InProcessW
     assert [("typed", (7, datetime(2027, 3, 28, tzinfo=UTC)))] == probes.RAN
 
 
+def test_arguments_of_a_newer_version_are_left_to_a_worker_that_knows_them(worker: InProcessWorker) -> None:
+    """In a rolling deploy both are at work; the older one would fail the job, or misread it."""
+    make_job(task="probe.typed", args=["7"], kwargs={"since": 2027}, version=3)
+    worker.run_due()
+    job = only()
+    assert (job.state, job.failures, probes.RAN) == ("scheduled", 0, [])
+    assert job.run_at > timezone.now()
+
+
 def test_small_jobs_share_a_message_and_each_keeps_its_own_story(worker: InProcessWorker) -> None:
     from jobs import dispatcher
 

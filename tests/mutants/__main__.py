@@ -4,7 +4,7 @@
 --anchors            only whether each guard stands where its mutant says, with hints where it does not
 --find TESTS...      run these tests (files, ids) instead of the named ones, and show which of them notice
 --parallel N         how many at a time (2)
---table              the table of docs/races.md
+--page               docs/races.md
 """
 
 import argparse
@@ -13,7 +13,8 @@ import sys
 import time
 
 from tests.mutants import MUTANTS
-from tests.mutants.mutant import Moved
+from tests.mutants.mutant import Moved, Mutant
+from tests.mutants.races import page
 from tests.mutants.trial import BROKEN, KILLED, SKIPPED, SURVIVED, run
 
 
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--anchors", action="store_true")
+    parser.add_argument("--page", action="store_true")
     parser.add_argument("--find", nargs="+", default=[], metavar="TEST")
     parser.add_argument("--parallel", type=int, default=2)
     asked = parser.parse_args()
@@ -31,6 +33,9 @@ def main() -> int:
         for one in chosen:
             print(one.name, *(f"\n    {cut.place}: {cut.guard!r} -> {cut.without!r}" for cut in one.cuts))
             print(*(f"    {test}" for test in one.tests), sep="\n")
+        return 0
+    if asked.page:
+        print(page(MUTANTS), end="")
         return 0
     if asked.anchors:
         return _anchors(chosen)
@@ -46,11 +51,11 @@ def main() -> int:
     return 1 if counts[SURVIVED] or counts[BROKEN] else 0
 
 
-def _fits(word: str, one: object) -> bool:
+def _fits(word: str, one: Mutant) -> bool:
     return word.lower() in f"{one.name} {' '.join(cut.place for cut in one.cuts)}".lower()
 
 
-def _anchors(chosen: list) -> int:
+def _anchors(chosen: list[Mutant]) -> int:
     moved = 0
     for one in chosen:
         try:

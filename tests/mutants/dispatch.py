@@ -205,9 +205,10 @@ MESSAGES = [
     mutant(
         "publish: before the rows are committed",
         "jobs/dispatcher.py:dispatch_due",
-        "for queue in queues.due(now):\n        sent +=",
+        "return sum(_fill(queue, epoch=epoch, now=now) for queue in queues.due(now))",
         "from django.db import transaction\n"
-        "    for queue in queues.due(now):\n      with transaction.atomic():\n        sent +=",
+        "    with transaction.atomic():\n"
+        "        return sum(_fill(queue, epoch=epoch, now=now) for queue in queues.due(now))",
         f"{AT_ONCE}test_a_message_goes_out_when_its_row_is_committed",
     ),
     mutant(

@@ -450,7 +450,7 @@ ANSWER = [
     mutant(
         "fallback: for a booking that was cancelled meanwhile",
         f"{FALLBACKS}:open_anchor",
-        "if anchor is None or unwanted(delivery.rule, anchor):",
+        "if anchor is None or unwanted(rule_of(delivery), anchor):",
         "if anchor is None:",
         f"{NEXT}test_a_refusal_after_the_booking_was_cancelled_is_the_end",
     ),

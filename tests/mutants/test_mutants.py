@@ -8,6 +8,7 @@ import pytest
 
 from tests.mutants import MUTANTS
 from tests.mutants.mutant import ROOT, Cut, Moved, Mutant, mutant
+from tests.mutants.races import RACES, page, unknown
 from tests.mutants.trial import BROKEN, KILLED, SKIPPED, SURVIVED, judge
 
 
@@ -28,6 +29,18 @@ def test_a_guard_stands_where_its_mutant_says_and_its_tests_exist(each: Mutant) 
 
 def test_no_two_mutants_have_one_name() -> None:
     assert [name for name, many in Counter(each.name for each in MUTANTS).items() if many > 1] == []
+
+
+def test_every_race_names_its_mutants() -> None:
+    assert list(unknown(MUTANTS)) == []
+    assert [race.number for race in RACES] == list(range(1, 29))
+    assert [race.number for race in RACES if not race.mutants] == [22, 26], "these two have no guard in the code"
+
+
+def test_the_page_tells_of_the_guards_as_they_are() -> None:
+    told = (ROOT / "docs/races.md").read_text()
+    assert told == page(MUTANTS), "print it anew: python -m tests.mutants --page > docs/races.md"
+    assert "docs/races.md" in (ROOT / "ARCHITECTURE.md").read_text()
 
 
 CODE = "def a():\n    return wanted(1,\n        token)\n\n\ndef b():\n    return wanted(1, token)\n"

@@ -85,6 +85,20 @@ RUN = [
         f"{DURABLE}test_a_cancelled_job_does_not_run_though_its_message_is_out",
     ),
     mutant(
+        "executor: arguments of an older version as they are",
+        "jobs/executor.py:_trace",
+        "if job.version < task.version:",
+        "if False:",
+        f"{DURABLE}test_arguments_of_an_older_version_are_brought_up_to_date",
+    ),
+    mutant(
+        "executor: arguments of a newer version as they are",
+        "jobs/executor.py:_trace",
+        "if job.version > task.version:",
+        "if False:",
+        f"{DURABLE}test_arguments_of_a_newer_version_are_left_to_a_worker_that_knows_them",
+    ),
+    mutant(
         "executor: runs a message that has no row",
         "jobs/executor.py:Nudged.__call__",
         "if NUDGE not in request:",

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from jobs import dispatcher, ledger, rescuer
 from jobs.models import Job
-from notifications import bookings, fence, payments, planning, reconciler, reminders, rendering
+from notifications import bookings, consent, fence, payments, planning, reconciler, reminders, rendering
 from notifications.channels.base import Busy
 from notifications.imports import customers, import_bookings
 from notifications.imports.rows import booking_row
@@ -97,7 +97,19 @@ def withdrawn_in_the_admin(delivery: Delivery) -> str:
     return WITHDRAWN if reconciler.withdraw([delivery.pk], "olga") else IN_FLIGHT
 
 
+def customer_opted_out(delivery: Delivery) -> str:
+    consent.record(delivery.customer, "email", False, source="unsubscribe_link", actor="alice")
+    return WITHDRAWN if state(delivery) == "skipped" else IN_FLIGHT
+
+
+def address_suppressed(delivery: Delivery) -> str:
+    consent.suppress("email", delivery.customer.email, "bounce")
+    return WITHDRAWN if state(delivery) == "skipped" else IN_FLIGHT
+
+
 OF_A_BOOKING: list[Change] = [
+    customer_opted_out,
+    address_suppressed,
     booking_cancelled,
     booking_moved,
     booking_handed_over,

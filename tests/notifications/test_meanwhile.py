@@ -10,16 +10,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core import mail
 from django.db import OperationalError
 from django.utils import timezone
 
 from jobs import ledger
 from jobs.models import Job
-from notifications import fence, reconciler, reminders, rendering
+from notifications import fence, guarantees, reconciler, reminders, rendering
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from tests.conftest import InProcessWorker
-from tests.factories import HOUR, MINUTE, alice, make_booking, make_payment
+from tests.factories import DAY, HOUR, MINUTE, alice, make_booking, make_payment
 from tests.notifications.test_reminders import due_now, first
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +51,12 @@ def of(model: Any, **changes: Any) -> Callable[[Delivery], Any]:
     return lambda delivery: model.objects.update(**changes)
 
 
+def confirmed(delivery: Delivery) -> None:
+    """Just now, and this rule does not remind those who have."""
+    ReminderRule.objects.update(unless_confirmed=True)
+    Booking.objects.update(confirmed_at=timezone.now())
+
+
 def soon(delivery: Delivery) -> None:
     Delivery.objects.filter(pk=delivery.pk).update(send_at=timezone.now() + HOUR)
 
@@ -66,6 +73,7 @@ def late(delivery: Delivery) -> None:
         pytest.param(make_payment, of(Payment, status="paid"), "paid", id="payment paid"),
         pytest.param(make_payment, of(Payment, revision=2), "rescheduled", id="payment postponed"),
         pytest.param(make_booking, of(ReminderRule, active=False), "rule_off", id="rule off"),
+        pytest.param(make_booking, confirmed, "confirmed", id="confirmed"),
         pytest.param(make_booking, of(Delivery, state="skipped", reason="paid"), "paid", id="withdrawn"),
         pytest.param(make_booking, late, "too_late", id="too late"),
         pytest.param(make_booking, soon, "planned", id="not yet due"),
@@ -173,6 +181,39 @@ def test_nothing_is_taken_back_but_the_intent_itself(worker: InProcessWorker, mo
     worker.run_due()
     assert rows.filter(**{"state": "sending"} | decided).exists()
     assert mail.outbox == []
+
+
+def test_an_intent_that_another_attempt_wrote_meanwhile_is_not_ours_to_judge(
+    worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """We found a lost worker's intent; before we note that nobody knows, there is a new one that is alive."""
+    delivery, of_channel = due_now(first(make_booking(alice()))), guarantees.of
+    Delivery.objects.filter(pk=delivery.pk).update(state="sending", token=0)
+
+    def another_begins(channel: str) -> Any:
+        Delivery.objects.filter(pk=delivery.pk).update(token=7)
+        return of_channel(channel)
+
+    monkeypatch.setattr(guarantees, "of", another_begins)
+    worker.run_due()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.token, mail.outbox) == ("sending", 7, [])
+    assert Job.objects.get(pk=delivery.pk).state in ("scheduled", "queued")  # it looks again later
+
+
+@pytest.mark.parametrize("off", [-DAY, DAY], ids=["behind", "ahead"])
+def test_a_worker_whose_clock_is_wrong_sends_neither_early_nor_late(worker: InProcessWorker, off: timedelta) -> None:
+    now = timezone.now()
+    late, due, soon = (first(make_booking(alice())) for _ in range(3))
+    rows = Delivery.objects.filter
+    rows(pk=late.pk).update(send_at=now - 2 * HOUR, useful_until=now - HOUR)
+    rows(pk=due.pk).update(send_at=now - MINUTE, useful_until=now + HOUR)
+    rows(pk=soon.pk).update(send_at=now + 2 * HOUR, useful_until=now + 3 * HOUR)
+    Job.objects.filter(pk__in=[late.pk, due.pk, soon.pk]).update(run_at=now - MINUTE)  # whoever made them due
+    with time_machine.travel(now + off):
+        worker.run_due()
+    states = [rows(pk=each.pk).get().state for each in (late, due, soon)]
+    assert (states, len(mail.outbox)) == (["skipped", "sent", "planned"], 1)
 
 
 def test_the_quarantine_begins_before_the_fence_is_asked(worker: InProcessWorker, monkeypatch) -> None:
