@@ -108,7 +108,7 @@ def until(condition: Callable[[], bool]) -> None:
 @contextmanager
 def valkey(directory: Path) -> Iterator[str]:
     """A broker of its own."""
-    from config import broker, ports
+    from config.stack import broker, ports
 
     (port,) = ports.free()
     process = subprocess.Popen(broker.command(directory, port), stdout=subprocess.DEVNULL)

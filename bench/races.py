@@ -45,8 +45,8 @@ def stack(directory: Path) -> Iterator[Path]:
     """Everything that runs in production, and this process's Django on its database. Yields the mail server's log."""
     import django
 
-    from config.ports import free
     from config.stack import Stack
+    from config.stack.ports import free
 
     (port,), log = free(), directory / "mails"
     with database() as url:

@@ -6,7 +6,7 @@ from celery import Celery
 from celery.signals import import_modules, setup_logging, task_prerun
 from kombu import Exchange, Queue
 
-from config import alive, start
+from config.serving import alive, start
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 
-from config.ports import free
 from config.stack import Stack
+from config.stack.ports import free
 
 ROOT = Path(__file__).parents[2]
 POSTGRES = "postgres://postgres@127.0.0.1:5432"

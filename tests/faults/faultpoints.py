@@ -73,7 +73,7 @@ def provider(channel: str, log: Log) -> Iterator[str]:
     if channel == "email":
         from aiosmtpd.controller import Controller
 
-        from config.ports import free
+        from config.stack.ports import free
 
         (port,) = free()
         controller = Controller(Mails(log), hostname="127.0.0.1", port=port)

@@ -12,9 +12,9 @@ from django.db import connection as database
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from config.ports import free
-from config.programs import broker_program
-from config.supervisor import Supervisor
+from config.stack.ports import free
+from config.stack.programs import broker_program
+from config.stack.supervisor import Supervisor
 from jobs import broker
 from jobs.models import Clock
 from tests.conftest import rabbitmqctl

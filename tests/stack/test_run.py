@@ -15,8 +15,7 @@ import redis
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
-from config import dotenv, ports
-from config.stack import BASE_DIR, Stack, StackError
+from config.stack import BASE_DIR, Stack, StackError, dotenv, ports
 from tests.stack.conftest import processes, until, up_again
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel call exists on Linux alone")

@@ -1,6 +1,6 @@
 """Which processes make up Punctual, how each is started and stopped, and how one sees that it works.
 
-Used by config/stack.py. The order of the list is the order of starting; stopping goes backwards, so beat
+Used by stack.py. The order of the list is the order of starting; stopping goes backwards, so beat
 ceases to tick before the workers finish, and the broker goes last.
 """
 
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGQUIT, SIGTERM
 
-from config import broker
-from config.installation import Installation
-from config.supervisor import Process
+from config.stack import broker
+from config.stack.installation import Installation
+from config.stack.supervisor import Process
 
 CELERY = ("celery", "--quiet", "-A", "config")  # quiet: no banner
 QUIET = ("--without-mingle", "--without-gossip")  # workers of ours need nothing from each other

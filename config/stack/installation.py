@@ -1,6 +1,6 @@
 """What a start of the stack decides before it starts anything: ports, addresses, the children's environment.
 
-Used by config/stack.py, in two ways: as the operator configured it (`.env` and the environment), or closed
+Used by stack.py, in two ways: as the operator configured it (`.env` and the environment), or closed
 off from all of that, for tests and the demo. Promise: secrets travel in the environment, never as arguments.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from config import dotenv
-from config.ports import Ports, choose, choose_free
+from config.stack import dotenv
+from config.stack.ports import Ports, choose, choose_free
 
 FLOWER_USER = "flower"
 
