@@ -4,8 +4,9 @@ Exit codes: 0 all rows are in, 1 some rows are bad and the others are in, 2 noth
 """
 
 import csv
+import json
 from abc import ABC, abstractmethod
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from notifications.imports import cells
 from notifications.imports.files import OUR_COLUMNS, Source, UnusableFile
 from notifications.imports.outcomes import KINDS, Outcome
 from notifications.imports.rows import AnyRow, BadRow, Columns
-from notifications.management.reporting import deliveries, progress_bar, table
+from notifications.management.reporting import as_data, deliveries, progress_bar, table
+from notifications.models import Customer
 
 ALWAYS = ("created", "changed", "cancelled", "unchanged", "bad")  # shown even when there were none
 REMARKS = {
@@ -29,13 +31,16 @@ SHOWN = 20  # changes and errors on the screen; all of them with --verbosity 2 a
 
 
 class ImportCommand(BaseCommand, ABC, Generic[AnyRow]):
+    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
     columns: Columns
 
     @abstractmethod
     def read(self, source: Source, *, zone: str | None) -> Iterator[AnyRow | BadRow]: ...
 
     @abstractmethod
-    def write(self, rows: Iterator[AnyRow | BadRow], *, dry_run: bool, reopen: bool) -> Iterator[Outcome]: ...
+    def write(
+        self, rows: Iterator[AnyRow | BadRow], *, dry_run: bool, reopen: bool, tenant: str
+    ) -> Iterator[Outcome]: ...
 
     @abstractmethod
     def shift(self, rows: Callable[[], Iterator[AnyRow | BadRow]], options: dict[str, Any]) -> Any:
@@ -47,8 +52,10 @@ class ImportCommand(BaseCommand, ABC, Generic[AnyRow]):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help=f"CSV columns: {', '.join(self.columns.known)}")
         parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
+        parser.add_argument("--tenant", type=tenant, default="", help="whose rows they are, if there are tenants")
         parser.add_argument("--time-zone", metavar="ZONE", help="where the file names none, e.g. Europe/Berlin")
         parser.add_argument("--errors", type=Path, metavar="FILE", help="write bad rows to FILE, to correct and import")
+        parser.add_argument("--json", action="store_true", help="a JSON object instead of a list")
         parser.add_argument(
             "--reopen", action="store_true", help="bring back what is cancelled here, if the file says so"
         )
@@ -82,7 +89,7 @@ class ImportCommand(BaseCommand, ABC, Generic[AnyRow]):
             rows = self.read(source, zone=zone)
             rows = rows if by is None else self.shifted(rows, by)
             with progress_bar(source.size) as bar:
-                for outcome in self.write(rows, dry_run=options["dry_run"], reopen=options["reopen"]):
+                for outcome in self.write(rows, **{name: options[name] for name in ("dry_run", "reopen", "tenant")}):
                     errors(outcome.bad)
                     self._keep_some(total, outcome, options)
                     total.add(outcome)
@@ -98,6 +105,9 @@ class ImportCommand(BaseCommand, ABC, Generic[AnyRow]):
             total.changes = (total.changes + outcome.changes)[:most]
 
     def _summary(self, total: Outcome, options: dict[str, Any]) -> None:
+        if options["json"]:
+            self._data(total, options)
+            return
         lines = [str(change) for change in total.changes]
         if lines and (more := sum(total.rows[kind] for kind in KINDS if kind != "unchanged") - len(lines)) > 0:
             lines.append(f"... and {more:,} more; --verbosity 2 shows them all")
@@ -112,6 +122,21 @@ class ImportCommand(BaseCommand, ABC, Generic[AnyRow]):
                 self.stderr.write(str(error))
         if (more := total.rows["bad"] - len(total.bad)) > 0:
             self.stderr.write(f"... and {more:,} more bad rows; --errors FILE writes them all to a file")
+
+    def _data(self, total: Outcome, options: dict[str, Any]) -> None:
+        bad = [{"line": row.line, "errors": [str(error) for error in row.errors]} for row in total.bad]
+        counts = {kind: total.rows[kind] for kind in (*KINDS, "bad")}
+        told = {"file": str(options["file"]), "dry_run": options["dry_run"], "rows": counts}
+        told |= {"customers": dict(total.customers), "reminders": as_data(total.deliveries), "bad": bad}
+        self.stdout.write(json.dumps(told))
+
+
+def tenant(text: str) -> str:
+    """A name as the tables take it. Raises ArgumentTypeError."""
+    longest = Customer._meta.get_field("tenant").max_length or 0
+    if len(text) > longest or not text.isprintable() or text != text.strip():
+        raise ArgumentTypeError(f"a tenant has a name of at most {longest} characters, without spaces around it")
+    return text
 
 
 def _zone(name: str | None) -> str | None:

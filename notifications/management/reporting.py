@@ -42,7 +42,15 @@ def table(lines: Iterable[tuple[str, int, str]]) -> list[str]:
     return [f"  {word:<12}{number:>9,}  {remark}".rstrip() for word, number, remark in lines]
 
 
+def as_data(counts: Counter[tuple[str, str]]) -> list[dict[str, str | int]]:
+    """The same as `deliveries`, for programs."""
+    return [{"kind": kind, "reason": reason, "number": number} for (kind, reason), number in _ordered(counts)]
+
+
 def deliveries(counts: Counter[tuple[str, str]]) -> list[str]:
     """What became of deliveries, by kind and reason, the most frequent reason first."""
-    found = sorted(counts.items(), key=lambda item: (KINDS.index(item[0][0]), -item[1], item[0]))
-    return table((kind, number, reason or MEANINGS.get(kind, "")) for (kind, reason), number in found)
+    return table((kind, number, reason or MEANINGS.get(kind, "")) for (kind, reason), number in _ordered(counts))
+
+
+def _ordered(counts: Counter[tuple[str, str]]) -> list[tuple[tuple[str, str], int]]:
+    return sorted(counts.items(), key=lambda item: (KINDS.index(item[0][0]), -item[1], item[0]))

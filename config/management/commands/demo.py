@@ -1,4 +1,4 @@
-"""`manage.py demo` (`make demo`): shows within a minute what Punctual does, and proves it. See config/demo.py.
+"""`manage.py demo` (`make demo`): shows within a minute what Punctual does, and proves it. See config/demo/demo.py.
 
 Runs twice: Django reads its settings before a command can choose a database, so the first run only makes the
 throw-away directory and becomes (exec) the second, whose settings are that directory's and nobody else's.
@@ -59,7 +59,7 @@ def _become_the_demo(options: dict[str, Any]) -> NoReturn:
 
 
 def _run(options: dict[str, Any]) -> None:
-    from config.demo import DEMO_ERRORS, Demo, Interrupted, Options
+    from config.demo.demo import DEMO_ERRORS, Demo, Interrupted, Options
 
     console, directory = Console(), options["directory"]
     keep = options["keep"]

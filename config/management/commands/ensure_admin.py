@@ -20,6 +20,7 @@ from config.environment import env
 
 class Command(BaseCommand):
     help = "Create the admin user unless there is one."
+    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def handle(self, *args: Any, **options: Any) -> None:
         named: str = env.str("ADMIN_USER", default="")

@@ -1,6 +1,6 @@
-"""What must be done before anything serves: migrations, static files, an admin user. Run by `make run`.
+"""What must be done before anything serves: migrations, static files, groups, an admin user. Run by `make run`.
 
-One process for all three, because starting Django costs more than they do. Promise: a second run changes
+One process for all of it, because starting Django costs more than they do. Promise: a second run changes
 nothing, and costs nothing worth waiting for.
 """
 
@@ -15,11 +15,13 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
+from config import roles
 from config.checks import unapplied_migrations
 
 
 class Command(BaseCommand):
-    help = "Migrate the database, collect static files, make sure there is an admin user."
+    help = "Migrate the database, collect static files, make sure there are groups and an admin user."
+    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--no-static", action="store_true", help="do not collect static files")
@@ -36,6 +38,8 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
         if not options["no_static"]:
             self._collect_static()
+        for role in roles.install():
+            self.stdout.write(f"Created the group {role!r}.")
         call_command("ensure_admin", stdout=self.stdout, stderr=self.stderr)
 
     def _collect_static(self) -> None:

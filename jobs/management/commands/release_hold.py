@@ -3,16 +3,24 @@
 The log and the admin's clock page say why nothing was sent.
 """
 
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from jobs import ticks
+from jobs.management import terminal
+from jobs.management.terminal import Terminal
 
 
 class Command(BaseCommand):
     help = "Believe the database's clock again and send what is due."
+    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        terminal.add_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         released = ticks.release("by manage.py release_hold")
-        self.stdout.write("Released: what is due goes out with the next tick." if released else "Nothing was held.")
+        said = "Released: what is due goes out with the next tick." if released else "Nothing was held."
+        Terminal(self, options).say(said, released=released)

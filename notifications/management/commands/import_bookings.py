@@ -34,8 +34,10 @@ class Command(ImportCommand[BookingRow]):
     def read(self, source: Source, *, zone: str | None) -> Iterator[BookingRow | BadRow]:
         return read_bookings(source, zone=zone)
 
-    def write(self, rows: Iterator[BookingRow | BadRow], *, dry_run: bool, reopen: bool) -> Iterator[Outcome]:
-        return import_bookings(rows, dry_run=dry_run, reopen=reopen)
+    def write(
+        self, rows: Iterator[BookingRow | BadRow], *, dry_run: bool, reopen: bool, tenant: str
+    ) -> Iterator[Outcome]:
+        return import_bookings(rows, dry_run=dry_run, reopen=reopen, tenant=tenant)
 
     def shifted(self, rows: Iterator[BookingRow | BadRow], by: timedelta) -> Iterator[BookingRow | BadRow]:
         return shifted(rows, by)

@@ -37,8 +37,10 @@ class Command(ImportCommand[PaymentRow]):
     def read(self, source: Source, *, zone: str | None) -> Iterator[PaymentRow | BadRow]:
         return read_payments(source, zone=zone)
 
-    def write(self, rows: Iterator[PaymentRow | BadRow], *, dry_run: bool, reopen: bool) -> Iterator[Outcome]:
-        return import_payments(rows, dry_run=dry_run, reopen=reopen)
+    def write(
+        self, rows: Iterator[PaymentRow | BadRow], *, dry_run: bool, reopen: bool, tenant: str
+    ) -> Iterator[Outcome]:
+        return import_payments(rows, dry_run=dry_run, reopen=reopen, tenant=tenant)
 
     def shifted(self, rows: Iterator[PaymentRow | BadRow], by: timedelta) -> Iterator[PaymentRow | BadRow]:
         return shifted(rows, by)

@@ -19,14 +19,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from notifications.models import Booking, Payment
-from notifications.planning import Anchor
+from notifications.occurrences import Anchor
 from notifications.why import Answer, NotFound, find, why
 
+NOT_FOUND = 3
 COLOURS = {"sent": "green", "planned": "cyan", "sending": "cyan", "refused": "red", "in_doubt": "magenta"}
 
 
 class Command(BaseCommand):
     help = "Tell why each reminder of a booking or payment went out, waits, or did not go out."
+    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("which", help="number, external id, or the id of a delivery")
@@ -39,7 +41,7 @@ class Command(BaseCommand):
             anchor = find(options["which"], kind)
         except NotFound as exc:
             hint = "" if options["payment"] else " For a payment add --payment."
-            raise CommandError(f"{exc}{hint}") from None
+            raise CommandError(f"{exc}{hint}", returncode=NOT_FOUND) from None
         answers = why(anchor)
         if options["json"]:
             name = kind.__name__.lower()
@@ -53,7 +55,7 @@ class Command(BaseCommand):
         out: Any = self.stdout  # Django's wrapper, which rich takes for a file
         console = Console(file=out, width=None if out.isatty() else 200)
         zone = ZoneInfo(anchor.time_zone)
-        status = type(anchor).Status(anchor.status).label.lower()
+        status = anchor.status.replace("_", " ")
         console.print(
             f"{type(anchor).__name__} {anchor.pk}: {anchor} ({status}, revision {anchor.revision})", markup=False
         )
