@@ -3,19 +3,28 @@
 The promise: nothing is saved that was not shown; when what it would do has changed since, it is shown again.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db.models import DurationField as DurationColumn, QuerySet
 from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _, gettext_lazy
 
+from config.theme.pages import ModelAdmin, StackedInline
+from config.theme.tenancy import OfTenants, OnlyTheirs, within
 from notifications import reconciler
+from notifications.admin.masking import Masked
 from notifications.admin.undeletable import Undeletable
-from notifications.models import ReminderRule, RuleOverride
+from notifications.forms import OncePerTenant
+from notifications.models import Channel, ReminderRule, RuleOverride
 from notifications.overrides import Overrides
 from notifications.previews import Preview, foresee
+from notifications.rule_fields import ChannelsField, DurationField, moment
 
 SEEN = "_seen"  # the fingerprint of the preview that the person confirmed
 
@@ -24,31 +33,83 @@ class OverrideFormSet(BaseInlineFormSet[RuleOverride, ReminderRule, Any]):
     def clean(self) -> None:
         """Two answers to what applies are an error here, and not only in the database."""
         super().clean()
-        places = [(row.customer_id, row.service, row.location) for row in _after_saving(self)]
+        rows = _after_saving(self)
+        for row in rows:  # of the customer's tenant, if there is one; else as the rule
+            row.tenant = row.customer.tenant if row.customer else row.tenant or self.instance.tenant
+            if self.instance.tenant not in ("", row.tenant):
+                raise ValidationError(_("The customer belongs to another tenant than the rule."))
+        places = [(row.tenant, row.customer_id, row.service, row.location) for row in rows]
         if len(set(places)) < len(places):
-            raise ValidationError("There are two overrides for the same customer, service and location.")
+            raise ValidationError(_("There are two overrides for the same customer, service and location."))
 
 
-class RuleOverrideInline(admin.TabularInline[RuleOverride, ReminderRule]):
+class HumanFields:
+    """Durations as a number and a unit, channels as an order."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        about = {
+            "label": capfirst(db_field.verbose_name),
+            "help_text": db_field.help_text,
+            "required": not db_field.blank,
+        }
+        if isinstance(db_field, DurationColumn):
+            if db_field.has_default():
+                about |= {"initial": db_field.get_default()}
+            zero = None if db_field.null else timedelta()
+            return DurationField(sides=db_field.name == "offset", empty=zero, **about)
+        if db_field.name == "channels":
+            initial = {"initial": db_field.get_default()} if not db_field.null else {}
+            return ChannelsField(empty=None if db_field.null else (), **about, **initial)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]  # the admin's
+
+
+class RuleForm(OncePerTenant, ModelForm[ReminderRule]):
+    """A name is free within its tenant."""
+
+
+class RuleOverrideInline(OnlyTheirs, HumanFields, StackedInline[RuleOverride, ReminderRule]):
     model = RuleOverride
+    fields = ("customer", "service", "location", "active", "offset", "at_time", "channels", "message", "useful_for")
     formset = OverrideFormSet
     extra = 0
     autocomplete_fields = ("customer",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RuleOverride]:
+        rows: QuerySet[RuleOverride] = within(request, super().get_queryset(request), shared=True)
+        return rows
+
 
 @admin.register(ReminderRule)
-class ReminderRuleAdmin(Undeletable, admin.ModelAdmin[ReminderRule]):
-    list_display = ("name", "anchor", "offset", "at_time", "channels", "message", "active")
+class ReminderRuleAdmin(OfTenants, HumanFields, Masked, Undeletable, ModelAdmin[ReminderRule]):
+    list_display = ("name", "anchor", "when", "goes_by", "message", "active")
     list_filter = ("anchor", "active")
     search_fields = ("name",)
+    form, shared, chosen = RuleForm, True, True
     inlines = (RuleOverrideInline,)
     fieldsets = (
         (None, {"fields": ("name", "active", "message", "level", "channels")}),
-        ("When", {"fields": ("anchor", "offset", "at_time", "useful_for", "tolerance")}),
-        ("Quiet hours, by the customer's clocks", {"fields": ("quiet_from", "quiet_until", "quiet")}),
-        ("Again, and not too often", {"fields": ("repeat_every", "repeat_times", "per_day", "digest")}),
-        ("Not", {"fields": ("unless_confirmed",)}),
+        (gettext_lazy("When"), {"fields": ("anchor", "offset", "at_time", "useful_for", "tolerance")}),
+        (gettext_lazy("Quiet hours, by the customer's clocks"), {"fields": ("quiet_from", "quiet_until", "quiet")}),
+        (gettext_lazy("Again, and not too often"), {"fields": ("repeat_every", "repeat_times", "per_day", "digest")}),
+        (gettext_lazy("Not"), {"fields": ("unless_confirmed",)}),
     )
+
+    @admin.display(description=gettext_lazy("when"), ordering="offset")
+    def when(self, rule: ReminderRule) -> str:
+        return moment(rule.offset, rule.at_time)
+
+    @admin.display(description=gettext_lazy("channels"))
+    def goes_by(self, rule: ReminderRule) -> str:
+        return ", ".join(str(Channel(name).label) for name in rule.channels)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReminderRule]:
+        rows: QuerySet[ReminderRule] = super().get_queryset(request)
+        return rows.filter(bulk__isnull=True)  # those have a page of their own
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "anchor":
+            kwargs["choices"] = [pair for pair in db_field.choices if not str(pair[0]).startswith("bulk")]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def changeform_view(
         self,
@@ -66,8 +127,8 @@ class ReminderRuleAdmin(Undeletable, admin.ModelAdmin[ReminderRule]):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         # A row of this transaction: the rule, its overrides and their consequences go together.
-        reconciler.apply_rule.delay(form.instance.pk)
-        self.message_user(request, "Existing bookings and payments are being planned anew.")
+        reconciler.apply_rule.apply_async((form.instance.pk,), tenant=form.instance.tenant)
+        self.message_user(request, _("Existing bookings and payments are being planned anew."))
 
     def _preview(self, request: HttpRequest, object_id: str | None) -> Preview | None:
         """What saving the posted form would do. None where it would not be saved: the form itself says why."""
@@ -91,12 +152,12 @@ class ReminderRuleAdmin(Undeletable, admin.ModelAdmin[ReminderRule]):
 
     def _show(self, request: HttpRequest, preview: Preview, *, again: bool) -> TemplateResponse:
         if again:
-            messages.warning(request, "What it would do has changed since. Please look again.")
+            messages.warning(request, _("What it would do has changed since. Please look again."))
         posted = [(name, value) for name, values in request.POST.lists() for value in values]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "What saving would do",
+            "title": _("What saving would do"),
             "preview": preview,
             "posted": [pair for pair in posted if pair[0] not in (SEEN, "csrfmiddlewaretoken")],
             "seen": SEEN,

@@ -1,0 +1,56 @@
+"""What the pages of bookings and payments have in common: they save through the verbs of a module, in whose transaction
+the reminders follow; their page opens with the story of those reminders and the receipt of what was just done.
+"""
+
+from typing import Any
+
+from django.contrib import messages
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from config.theme.many import OfMany
+from config.theme.verbs import Verb, WithVerbs
+from notifications import bookings
+from notifications.admin.receipts import show
+from notifications.admin.stories import story
+from notifications.admin.undeletable import Undeletable
+
+
+class ByVerb(Undeletable, OfMany, WithVerbs):
+    make: Any
+    change: Any
+    refusals = (bookings.NotOpen, ValueError)
+    list_per_page = 50
+    show_full_result_count = False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
+        if change:
+            receipt = type(self).change(obj, **form.cleaned_data)
+        else:
+            made, receipt = type(self).make(**form.cleaned_data)
+            obj.pk = made.pk
+        obj.refresh_from_db()
+        show(request, receipt, obj)
+
+    def told(self, request: HttpRequest, row: Any, verb: Verb, outcome: bookings.Receipt) -> None:
+        super().told(request, row, verb, outcome)
+        show(request, outcome, row)
+
+    def receipt(self, request: HttpRequest, row: Any, outcome: bookings.Receipt) -> None:
+        messages.info(request, str(row))
+        show(request, outcome, row)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)  # type: ignore[misc]  # the admin's
+        except bookings.NotOpen as exc:  # somebody cancelled or paid it while this page was open
+            messages.error(request, str(exc))  # and nothing else: the page's transaction is undone
+            return HttpResponseRedirect(request.get_full_path())
+        return answer
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        shown = {"page_part": "admin/notifications/story.html"}
+        if request.user.has_perm("notifications.view_delivery") and request.method == "GET":
+            shown["story"] = story(request, self.model, object_id)  # type: ignore[attr-defined,assignment]
+        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), **shown}
+        return super().change_view(request, object_id, *args, **kwargs)
