@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from jobs import ticks
 from jobs.events import MASKED, events
+from jobs.expressions import indexed
 from jobs.models import Job
 
 State = Job.State
@@ -61,7 +62,7 @@ class Announcer:
 
 def _waiting() -> dict[uuid.UUID, datetime]:
     """When each of the next and of the newest jobs is due."""
-    rows = Job.objects.filter(state=State.SCHEDULED)
+    rows = Job.objects.filter(indexed(State.SCHEDULED))
     looks = [rows.filter(queue=queue).order_by("run_at") for queue in settings.JOBS_QUEUES]
     looks.append(rows.order_by("-id"))
     return {pk: run_at for look in looks for pk, run_at in look.values_list("pk", "run_at")[:MOST]}

@@ -61,9 +61,11 @@ def _settle(verdict: Verdict, exc: Error) -> None:
         verdict.outcome = "succeed"
         return
     why = f"its transaction was not committed: {type(exc).__name__}: {exc}"[:2000]
+    verdict.attempt = Attempt(outcome=Attempt.Outcome.ERRORED, error=why, exception=path_of(exc), duration=verdict.took)
+    verdict.outcome = "not committed"
     if isinstance(exc, OperationalError | InterfaceError):  # the database went away; it will be back
+        verdict.verb = "back_off"
         insist(partial(ledger.rescue, job, killed=why))
     else:
-        attempt = Attempt(outcome=Attempt.Outcome.ERRORED, error=why, exception=path_of(exc), duration=verdict.took)
-        insist(partial(ledger.give_up, job, attempt))
-    verdict.outcome = "not committed"
+        verdict.verb = "give_up"
+        insist(partial(ledger.give_up, job, verdict.attempt))

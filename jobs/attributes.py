@@ -29,7 +29,8 @@ def check(task: "type[Durable]") -> None:
     except (TypeError, ValueError) as exc:
         raise type(exc)(f"{task.name}: {exc}") from exc
     task.acks_late = False  # the row is kept until its outcome is written, whatever becomes of the message
-    task.rate = rates.parsed(task.rate_limit)
+    if "rate" not in vars(task):  # a task is bound more than once
+        task.rate = rates.parsed(task.rate_limit)
     task.rate_limit = rates.RateLimit()  # type: ignore[assignment]  # each worker would keep a limit of its own
 
 

@@ -37,8 +37,12 @@ def epoch() -> str:
 def _epoch(connection: Any) -> str:
     if connection.transport.driver_type == "amqp":
         return _named(connection)
-    client = getattr(connection.default_channel, "client", None)  # Redis and Valkey
-    return "" if client is None else _kept(client)
+    if connection.transport.driver_type != "redis":
+        return ""
+    # Not the channel's own client: on that one a BRPOP may still wait that a question to the workers has left behind,
+    # and its answer would be taken for ours.
+    with connection.default_channel.conn_or_acquire() as client:
+        return _kept(client)
 
 
 def _kept(client: Any) -> str:

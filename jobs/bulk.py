@@ -1,11 +1,12 @@
 """Thousands of rows at once: the same call with other arguments, inserted with one statement or a few.
 
 Used by `Durable.enqueue_many`. The rows differ in id and arguments only, so everything else is prepared once.
-PostgreSQL takes them by COPY, at some ten times the speed of INSERT; SQLite by one prepared INSERT.
+PostgreSQL takes them by COPY, at some ten times the speed of INSERT; SQLite by one prepared INSERT. Rows of an import
+each differ, and some are there already: `insert_missing` is one statement that says which were not.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from jobs import beside, keys
 from jobs.ids import new_id
 from jobs.models import Job
 
@@ -57,3 +59,36 @@ def _rows(common: list[Any], places: list[int], calls: Iterable[Arguments], ids:
         row[args_at], row[kwargs_at] = json.dumps(args), json.dumps(kwargs)
         ids.append(pk)
         yield row
+
+
+def insert_missing(jobs: Sequence[Job]) -> set[UUID]:
+    """Insert those whose id and key no job has, and had; values only, no expressions. Returns exactly those inserted.
+
+    By their keys in order: two who insert the same ones at a time wait for each other, and never in a circle.
+    """
+    fields = Job._meta.concrete_fields
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    table = Job._meta.db_table
+    rows = sorted(jobs, key=lambda job: (job.unique_key or "", job.tenant, job.pk))
+    if not rows:
+        return set()
+    if connection.vendor == "postgresql":
+        source = f"SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s::json)"  # noqa: S608
+        values = [{field.column: getattr(job, field.attname) for field in fields} for job in rows]
+        parameters: list[Any] = [json.dumps(values, default=str)]
+    else:
+        source = "VALUES " + ", ".join([f"({', '.join(['%s'] * len(fields))})"] * len(rows))
+        parameters = [
+            field.get_db_prep_save(getattr(job, field.attname), connection) for job in rows for field in fields
+        ]
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {table} ({columns}) {source} ON CONFLICT DO NOTHING RETURNING id", parameters)
+        returned = {UUID(str(pk)) for (pk,) in cursor.fetchall()}
+        inserted = [job for job in rows if job.pk in returned]
+        taken = keys.spent(name for job in inserted for name in keys.names(job)).keys()
+        over_again = {job.pk for job in inserted if not taken.isdisjoint(keys.names(job))}
+        if over_again:
+            Job.objects.filter(pk__in=over_again).delete()
+        made = [job for job in inserted if job.pk not in over_again]
+        beside.keep(made)
+    return {job.pk for job in made}

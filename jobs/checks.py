@@ -28,6 +28,14 @@ def check_processes(app_configs: Any, **_: Any) -> list[CheckMessage]:
     return [Error(problem, hint="Set JOBS_MAX_PROCESSES to 1 or more, such as 32.", id="jobs.E002")]
 
 
+def check_lateness(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """No number of processes does everything in no time."""
+    if settings.LATENESS_GOAL >= 1:
+        return []
+    problem = f"LATENESS_GOAL is {settings.LATENESS_GOAL}: nothing could be on time."
+    return [Error(problem, hint="Set LATENESS_GOAL to 1 or more seconds, such as 60.", id="jobs.E003")]
+
+
 def _kept() -> Iterator[tuple[str, int]]:
     """(variable, its value) of all that says how long something is kept."""
     for state, days in settings.JOBS_KEEP_DAYS.items():
@@ -35,3 +43,5 @@ def _kept() -> Iterator[tuple[str, int]]:
     for state, count in settings.JOBS_KEEP_COUNT.items():
         yield f"JOBS_KEEP_{state.upper()}_COUNT", count
     yield "JOBS_KEEP_KEYS_DAYS", settings.JOBS_KEEP_KEYS_DAYS
+    yield "JOBS_KEEP_FILES_DAYS", settings.JOBS_KEEP_FILES_DAYS
+    yield "JOBS_LINK_SECONDS", settings.JOBS_LINK_SECONDS

@@ -1,5 +1,6 @@
-"""Database connections of processes that live for weeks."""
+"""Connections of processes that live for weeks: to the database, and to caches."""
 
+from django.core.cache import close_caches
 from django.db import connections
 
 
@@ -11,10 +12,11 @@ def leave() -> None:
 
 
 def refresh() -> None:
-    """Drop connections that are broken or too old; a restarted database costs one reconnect, not a deaf worker.
+    """Drop what is broken or too old: a restarted database costs one reconnect, not a deaf worker.
 
     Like Django's close_old_connections, but never in the middle of a transaction: that would undo it silently.
     """
+    close_caches()
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()

@@ -16,7 +16,7 @@ from celery.app.control import Control as CelerysControl
 from celery.utils.functional import maybe_list
 from django.db import transaction
 
-from jobs import connections, orders
+from jobs import asker, connections, orders
 from jobs.ids import parsed
 from jobs.ledger import Cancelled
 from jobs.models import Job
@@ -48,9 +48,9 @@ class Control(CelerysControl):
         return answers if options.get("reply") else None
 
 
-def cancel(ids: Iterable[Any], by: str = WHO) -> dict[str, Cancelled]:
+def cancel(ids: Iterable[Any], by: str = "") -> dict[str, Cancelled]:
     """What became of each of the ids that is a job's."""
-    asked = {pk: str(one) for one in ids if (pk := parsed(one))}
+    asked, by = {pk: str(one) for one in ids if (pk := parsed(one))}, by or asker.told(WHO)
     connections.refresh()
     try:
         return {asked[pk]: receipt for pk, receipt in orders.cancel(asked, by=by, reason=WHY).items()}

@@ -7,7 +7,8 @@ was restarted, or is gone, is counted as what it is.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Case, Q, Value, When
@@ -54,9 +55,18 @@ def desire(queue: str, processes: int | None, *, by: str, reason: str = "") -> N
 # --- What workers tell ----------------------------------------------------------------------------------
 
 
-def tell(worker: str, queues: Iterable[str], processes: int, *, scalable: bool) -> None:
+def tell(
+    worker: str,
+    queues: Iterable[str],
+    processes: int,
+    *,
+    scalable: bool,
+    started_at: datetime | None = None,
+    memory: int | None = None,
+) -> None:
     """Say that a worker is there. One statement."""
-    told = {"processes": processes, "scalable": scalable, "seen_at": Now()}
+    told: dict[str, Any] = {"processes": processes, "scalable": scalable, "seen_at": Now()}
+    told |= {"started_at": started_at, "memory": memory}
     rows = [QueueWorker(worker=worker, queue=queue, **told) for queue in queues]
     QueueWorker.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["queue", "worker"], update_fields=list(told)

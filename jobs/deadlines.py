@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from jobs.durable import Durable
 
 
-def of(task: "Durable") -> tuple[float | None, float | None]:
-    """(soft, hard) in seconds: the task's own, or the settings'."""
+Limits = tuple[float | None, float | None]  # (soft, hard) in seconds
+
+
+def of(task: "Durable") -> Limits:
+    """The task's own, or the settings'."""
     conf = current_app.conf
     return task.soft_time_limit or conf.task_soft_time_limit, task.time_limit or conf.task_time_limit
 
 
 @contextmanager
-def kept(task: "Durable") -> Iterator[None]:
-    """The block is one run of the task."""
-    soft, hard = of(task)
+def kept(limits: Limits) -> Iterator[None]:
+    """The block is one run of a task that has these limits."""
+    soft, hard = limits
     if not (soft or hard) or not _is_killable():
         yield
         return

@@ -32,7 +32,7 @@ def dispatch_due(now: datetime | None = None, *, by: str = "") -> int:
     except OperationalError as exc:
         logger.warning("broker unreachable, due jobs wait: %s", exc)
         return 0
-    lost = ledger.release(Job.objects.filter(state=Job.State.QUEUED).exclude(epoch=epoch))
+    lost = ledger.release(Job.objects.exclude(epoch=epoch))
     if lost:
         logger.warning("the broker lost its messages: released=%s", lost)
     return sum(_fill(queue, epoch=epoch, now=now) for queue in queues.due(now))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from jobs import pauses
+from jobs.expressions import HELD
 from jobs.models import Job, Pause
 
-HELD = (Job.State.QUEUED, Job.State.RUNNING)
 LOOK_EVERY = timedelta(seconds=1)
 
 
@@ -43,7 +43,7 @@ def drain(
     started = time.monotonic()
     while True:
         waited = timedelta(seconds=time.monotonic() - started)
-        now = Draining(taken_back, Job.objects.filter(queue=queue, state__in=HELD).count(), waited)
+        now = Draining(taken_back, Job.objects.filter(HELD, queue=queue).count(), waited)
         yield now
         if now.empty or waited >= timeout:
             return

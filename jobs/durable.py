@@ -34,7 +34,9 @@ from jobs.verdict import Permanent, Replaced, Snooze, Stop
 
 __all__ = ["Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop", "insist"]
 
-OURS = frozenset({"cancelled_because", "concurrency_key", "correlation_id", "tenant", "unique_key", "when"})
+OURS = frozenset(
+    {"cancelled_because", "concurrency_key", "correlation_id", "max_attempts", "tenant", "unique_key", "when"}
+)
 
 
 class Call(NamedTuple):
@@ -58,6 +60,7 @@ class Durable(_Task):
     Request = "jobs.requests:JobRequest"  # how the main process hears of a job's process that is gone
     store_errors_even_if_ignored = False  # the ledger keeps them; Celery's result tables would be a second story
     ignore_result = False  # True: the row keeps no return value
+    internal = False  # True: called by code only, not over the API
     atomic = False  # True: what the body writes and its success are one transaction, see atomic.py
     priority = Priority.NORMAL
     rate: Rate | None = None  # what `rate_limit` says, see rates.py
@@ -139,9 +142,10 @@ class Durable(_Task):
         """Insert the job and return a handle on it. Nothing is published here.
 
         Takes Celery's options (see `jobs.options` for the few that mean nothing on a row), and of ours unique_key,
-        tenant, concurrency_key, correlation_id and when (see `schedule`). `cancelled_because` keeps a call that shall
-        not run, with the reason. Raises TypeError for arguments that do not fit the task and for options that mean
-        nothing on a row, PayloadError for arguments that JSON cannot hold, ValueError for naive times.
+        tenant, concurrency_key, correlation_id, max_attempts (in place of the task's) and when (see `schedule`).
+        `cancelled_because` keeps a call that shall not run, with the reason. Raises TypeError for arguments that do not
+        fit the task and for options that mean nothing on a row, PayloadError for arguments that JSON cannot hold,
+        ValueError for naive times.
         """
         if cancelled_because and not self.app.conf.task_always_eager:
             return self.AsyncResult(str(self._stillborn(cancelled_because, task_id=task_id, **options).pk))
@@ -177,7 +181,7 @@ class Durable(_Task):
             with transaction.atomic():
                 return [uuid.UUID(self.apply_async(*_as_call(call), **options).id) for call in calls]
         template = rows.template(self, now=bulk.database_now(), **options)
-        return bulk.insert(template, (self._arguments(*_as_call(call)) for call in calls))
+        return bulk.insert(template, (self.arguments(*_as_call(call)) for call in calls))
 
     def job(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Job:
         """The row that `apply_async` would insert, not yet inserted: for `ledger.enqueue_many`."""
@@ -185,7 +189,7 @@ class Durable(_Task):
             name: Any = self.shadow_name
             options["shadow"] = name(args, kwargs, options)
         job = rows.template(self, **options)
-        job.args, job.kwargs = self._arguments(args or (), kwargs or {})
+        job.args, job.kwargs = self.arguments(args or (), kwargs or {})
         return job
 
     @cached_property
@@ -193,7 +197,8 @@ class Durable(_Task):
         """Whether the task gives each call a name of its own."""
         return type(self).shadow_name is not Task.shadow_name
 
-    def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """As the row keeps them. Raises TypeError or PayloadError for what does not fit."""
         if self.typing:
             self.__header__(*args, **kwargs)  # type: ignore[attr-defined]  # raises TypeError as a plain call would
         return self.payload.dump(args, kwargs)
@@ -263,7 +268,7 @@ class Durable(_Task):
         return self.map(it)
 
 
-@shared_task(base=Durable, name="jobs.gather")
+@shared_task(base=Durable, name="jobs.gather", internal=True)
 def gather(results: list[Any]) -> list[Any]:
     """The end of a group that replaced a job: its results."""
     return results

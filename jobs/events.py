@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from celery import current_app
@@ -50,7 +51,7 @@ class Events:
 
         Without the logical clock of Celery's own: each process has another, so that Flower takes the order of arrival.
         """
-        if self.on:
+        if self.on and getattr(current_app.tasks.get(job.task), "send_events", True):
             about = {"type": f"task-{kind}", "uuid": str(job.pk), "name": job.name, "hostname": self.hostname}
             now = {"timestamp": time.time(), "utcoffset": utcoffset(), "pid": os.getpid()}
             self._told.append(about | now | fields)
@@ -80,11 +81,9 @@ class Events:
 
     def _taken(self) -> list[dict[str, Any]]:
         some: list[dict[str, Any]] = []
-        try:
+        with suppress(IndexError):  # two threads may flush at once
             while len(some) < GROUP:
-                some.append(self._told.popleft())  # two threads may flush at once
-        except IndexError:
-            pass
+                some.append(self._told.popleft())
         return some
 
 

@@ -11,29 +11,31 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
-from celery import Task, current_app, shared_task, states
+from celery import Task, shared_task, states
 from celery.app.task import Context
 from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Ignore
 from celery.signals import task_revoked
 from django.db import Error, connection
 
-from jobs import atomic, canvas, connections, deadlines, dispatcher, flight, groups, ledger, options
+from jobs import atomic, bulk, canvas, connections, deadlines, dispatcher, flight, groups, ledger, options, registry
 from jobs.events import MASKED, events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
 from jobs.models import Attempt, Job
 from jobs.recorder import Recorder, record
 from jobs.running import Running
-from jobs.verdict import Verdict, judge
+from jobs.verdict import Snooze, Verdict, judge
 
 if TYPE_CHECKING:
     from jobs.durable import Durable
 
 logger = logging.getLogger(__name__)
+
+ROLLING = timedelta(seconds=10)  # before a worker of the newer code is asked
 
 
 class Nudged:
@@ -55,7 +57,7 @@ class Nudged:
             _announce(self.task, uuid, request)
             return _dropped("the row is not queued: taken, cancelled, or moved")
         with heartbeat.holding(claimed):
-            answer, verdict = _trace(claimed[0], self.tracer, request)
+            answer, verdict = _trace(claimed[0], self.task, self.tracer, request)
             _log(verdict, record(verdict))
         groups.settle([verdict.job])
         dispatcher.refill(verdict.job.queue)
@@ -78,43 +80,70 @@ def run_batch(self: Any, ids: list[str]) -> None:
     if not jobs:
         return
     events.flow()
-    jobs.sort(key=lambda job: ids.index(str(job.pk)))
-    request = {"hostname": self.request.hostname, "delivery_info": self.request.delivery_info, "is_eager": False}
-    concurrency = min(len(jobs), max(current_app.tasks[job.task].concurrency for job in jobs))  # type: ignore[attr-defined]
+    places = {pk: place for place, pk in enumerate(ids)}
+    jobs.sort(key=lambda job: places[str(job.pk)])
     with heartbeat.holding(jobs), Recorder() as recorder:
+        message = _Message(jobs, self.request, recorder)
+        concurrency = min(len(jobs), max(kind.task.concurrency for kind in message.kinds.values()))
         if concurrency == 1:
             for job in jobs:
-                _run_one(job, request, recorder)
+                message.run(job)
         else:
             with ThreadPoolExecutor(concurrency, "jobs-batch") as pool:
-                for done in [pool.submit(_run_on_thread, job, request, recorder) for job in jobs]:
+                for done in [pool.submit(_on_thread, message, job) for job in jobs]:
                     done.result()
     groups.settle(jobs)
     events.flush()
     dispatcher.refill(jobs[0].queue)
 
 
-def _run_on_thread(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
+def _on_thread(message: "_Message", job: Job) -> None:
     try:
-        _run_one(job, request, recorder)
+        message.run(job)
     finally:
         connection.close()  # the thread ends with its message
 
 
-def _run_one(job: Job, request: dict[str, Any], recorder: Recorder) -> None:
-    """One job of a batch: as a message of its own would run it."""
-    events.tell("received", job, args=MASKED, kwargs=MASKED, retries=job.failures, eta=None, expires=None)
-    if heartbeat.asked_to_stop(job):
-        verdict = Verdict(job, "stop", timedelta(), attempt=Attempt(error="cancelled before it started"))
-    else:
-        events.tell("started", job)
-        task: Durable = current_app.tasks[job.task]  # type: ignore[assignment]
-        about = {**request, "id": str(job.pk), "task": job.name, "correlation_id": str(job.pk)}
-        with flight.running(job.pk), deadlines.kept(task):
-            _, verdict = _trace(job, task.__trace__.tracer, about)
-    _tell(verdict)
-    recorder.add(verdict)
-    _log(verdict, verdict.verb)
+class _Kind(NamedTuple):
+    task: "Durable"
+    tracer: Callable[..., Any]
+    limits: deadlines.Limits
+
+
+class _Message:
+    """What the jobs of one message have in common, looked up once: for each job it took as long as the job."""
+
+    def __init__(self, jobs: list[Job], request: Any, recorder: Recorder) -> None:
+        tasks = [registry.named(name) for name in {job.task for job in jobs}]
+        self.kinds = {task.name: _Kind(task, task.__trace__.tracer, deadlines.of(task)) for task in tasks}
+        self.recorder, self.told = recorder, events.on
+        self._request = {"hostname": request.hostname, "delivery_info": request.delivery_info, "is_eager": False}
+
+    def run(self, job: Job) -> None:
+        """One job of a batch: as a message of its own would run it."""
+        if self.told:
+            events.tell("received", job, args=MASKED, kwargs=MASKED, retries=job.failures, eta=None, expires=None)
+        if heartbeat.asked_to_stop(job):
+            verdict = Verdict(job, "stop", timedelta(), attempt=Attempt(error="cancelled before it started"))
+        else:
+            verdict = self._traced(job)
+        if self.told:
+            _tell(verdict)
+        self.recorder.add(verdict)
+        _log(verdict, verdict.verb)
+        if verdict.attempt is not None or connection.errors_occurred:
+            connections.refresh()  # else a database that restarted would fail all that are left
+
+    def _traced(self, job: Job) -> Verdict:
+        if self.told:
+            events.tell("started", job)
+        task, tracer, limits = self.kinds[job.task]
+        pk = str(job.pk)
+        request = {**self._request, "id": pk, "task": job.name, "correlation_id": pk}
+        if not job.options:
+            request["headers"] = {}  # else Celery takes what it does not know for headers, at some cost
+        with flight.running(pk), deadlines.kept(limits):
+            return _trace(job, task, tracer, request)[1]
 
 
 def _tell(verdict: Verdict) -> None:
@@ -138,13 +167,14 @@ def _claim(ids: list[str]) -> list[Job]:
         return []
 
 
-def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tuple[Any, Verdict]:
+def _trace(job: Job, task: "Durable", tracer: Callable[..., Any], request: dict[str, Any]) -> tuple[Any, Verdict]:
     """Run the job. Arguments that do not fit the task any more fail like the task would."""
     started = time.monotonic()
-    task: Durable = current_app.tasks[job.task]  # type: ignore[assignment]
-    running = Running(job)
+    running, ignored = Running(job), job.options.get("ignore_result", task.ignore_result)
     try:
         args, kwargs = job.args, job.kwargs
+        if job.version > task.version:  # newer code stored them, and this worker is still to be replaced by it
+            raise Snooze(bulk.database_now() + ROLLING)
         if job.version < task.version:
             args, kwargs = task.upcast(job.version, args, kwargs)
         args, kwargs = task.payload.load(args, kwargs)
@@ -152,10 +182,10 @@ def _trace(job: Job, tracer: Callable[..., Any], request: dict[str, Any]) -> tup
         answer = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)
     else:
         said = canvas.request(job) | {"retries": job.failures, "running": running}
-        said["ignore_result"] = job.options.get("ignore_result", task.ignore_result)
+        said["ignore_result"] = ignored
         answer = _answer(tracer, str(job.pk), args, kwargs, request | said)
     verdict = judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
-    if verdict.verb == "succeed" and job.options.get("ignore_result", task.ignore_result):
+    if verdict.verb == "succeed" and ignored:
         verdict.result = None
     atomic.end(running, verdict)
     return answer, verdict
@@ -179,8 +209,9 @@ def _announce(task: "Durable", uuid: str, request: dict[str, Any]) -> None:
 
 
 def _log(verdict: Verdict, outcome: str) -> None:
-    job, ms = verdict.job, verdict.took.total_seconds() * 1e3
-    logger.info("job=%s task=%s attempt=%s outcome=%s ms=%.0f", job.pk, job.name, job.token, outcome, ms)
+    if logger.isEnabledFor(logging.INFO):
+        job, ms = verdict.job, verdict.took.total_seconds() * 1e3
+        logger.info("job=%s task=%s attempt=%s outcome=%s ms=%.0f", job.pk, job.name, job.token, outcome, ms)
 
 
 def _dropped(why: str) -> Any:

@@ -10,7 +10,6 @@ import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from uuid import UUID
 
 SEATS = 1000  # the most jobs that may share a message
 RUNNING, OVER = 1, 2
@@ -20,19 +19,19 @@ _SIZE = _HEAD.size + SEATS
 _PLACES = 256  # process ids that leave the same remainder use the same place; then nobody can be told from his place
 _memory = mmap.mmap(-1, _PLACES * _SIZE)  # shared, because made before the pool is forked
 
-_seats: dict[UUID, int] = {}
+_seats: dict[str, int] = {}
 
 
 def board(ids: Sequence[str]) -> None:
     """This process begins a message with these jobs."""
     _seats.clear()
-    _seats.update((UUID(pk), seat) for seat, pk in enumerate(ids[:SEATS]))
+    _seats.update((pk, seat) for seat, pk in enumerate(ids[:SEATS]))
     start = _place(os.getpid())
     _memory[start : start + _SIZE] = _HEAD.pack(os.getpid()) + bytes(SEATS)
 
 
 @contextmanager
-def running(pk: UUID) -> Iterator[None]:
+def running(pk: str) -> Iterator[None]:
     """The job of that id is being run. Some may be at a time, on threads."""
     note = _place(os.getpid()) + _HEAD.size + _seats.get(pk, 0)
     _memory[note] = RUNNING

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
+from jobs.expressions import in_state
 from jobs.leases import LEASE
 from jobs.ledger import Moment
 from jobs.models import Job
@@ -20,7 +21,7 @@ def beat(held: Iterable[uuid.UUID], worker: str, *, now: Moment | None = None) -
     """Extend the leases of the jobs that `worker` still works on. Returns how many it still has."""
     at = now or Now()
     with transaction.atomic():
-        mine = lock(Job.objects.filter(pk__in=list(held), worker=worker, state=S.RUNNING).order_by("pk"), wait=True)
+        mine = lock(Job.objects.filter(in_state(S.RUNNING), pk__among=held, worker=worker).order_by("pk"), wait=True)
         return mine.update(lease_until=at + LEASE)
 
 
@@ -31,4 +32,4 @@ def tell(job: Job, **said: Any) -> bool:
 
 def asked_to_stop(ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Which of these jobs a cancel was asked for."""
-    return set(Job.objects.filter(pk__in=list(ids), cancel_requested=True).values_list("pk", flat=True))
+    return set(Job.objects.filter(pk__among=ids, cancel_requested=True).values_list("pk", flat=True))

@@ -1,24 +1,44 @@
 """The due jobs of a queue, as few of them as a choice needs, however many are due.
 
-Used by `windows`. Usually little is due and it is read whole. When much is due, each lane (the jobs of one tenant, key,
-task and priority) shows its oldest jobs only: a recursive query walks the index `job_lanes` from the head of each lane
-to the next, then down all open lanes at the same pace. That costs what there are lanes, plus what it returns; 100,000
-jobs of one tenant are one lane. Paused, unknown and full lanes are passed by without a look at their jobs.
+Used by `windows`. Usually little is due and it is read whole. When much is due, it is taken by lanes (the jobs of one
+tenant, key, task and priority): a recursive query walks the index `job_lanes` from the head of each lane to the next.
+Of a single open lane the oldest jobs go, and nobody needs to look at them first. A few are read one by one. Of many,
+another recursive query walks down all of them at the same pace. That costs what there are lanes, plus what it returns;
+100,000 jobs of one tenant are one lane. Paused, unknown and full lanes are passed by without a look at their jobs.
 """
 
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Q
 
+from jobs.expressions import indexed
 from jobs.models import Job
-from jobs.turns import Due
+from jobs.turns import Due, Key
 
 DEEP = 4  # lanes of a tenant that may all be needed to their end: as many as there are priorities
-FEW = 200  # due jobs that are always read whole
+FEW = 200  # due jobs that are read whole; of more each would be read several times before its turn comes
+LANES = 8  # that are read one by one
+COLUMNS = ("id", "tenant", "concurrency_key", "priority", "run_at")  # of Due
+
+
+class Lane(NamedTuple):
+    """Each field is a column of Job."""
+
+    tenant: str
+    concurrency_key: str
+    task: str
+    priority: int
+
+    @property
+    def jobs(self) -> Q:
+        """Its scheduled jobs."""
+        return Q(indexed(Job.State.SCHEDULED), **self._asdict())
 
 
 @dataclass(frozen=True)
@@ -27,16 +47,14 @@ class Shut:
 
     tasks: Collection[str] = ()
     tenants: Collection[str] = ()
-    keys: Collection[str] = ()
+    keys: Collection[Key] = ()  # that are full
 
 
-def oldest(queue: str, tasks: Collection[str], shut: Shut, now: datetime, *, room: int) -> list[Due] | None:
-    """All that is due and open, if it is little. None: it is much, so `crowd` has to look into it."""
-    limit = max(DEEP * room, FEW)
-    due = Job.objects.filter(state=Job.State.SCHEDULED, queue=queue, run_at__lte=now).order_by("run_at")
-    columns = ("id", "tenant", "concurrency_key", "priority", "run_at", "task", "useful_until", "cancel_requested")
-    rows = list(due.values_list(*columns)[: limit + 1])
-    if len(rows) > limit:
+def oldest(queue: str, tasks: Collection[str], shut: Shut, now: datetime) -> list[Due] | None:
+    """All that is due and open, if it is little. None: it is much, and has to be taken by lanes."""
+    due = Job.objects.filter(indexed(Job.State.SCHEDULED), queue=queue, run_at__lte=now).order_by("run_at")
+    rows = list(due.values_list(*COLUMNS, "task", "useful_until", "cancel_requested")[: FEW + 1])
+    if len(rows) > FEW:
         return None
     return [
         Due(*row)
@@ -49,25 +67,45 @@ def oldest(queue: str, tasks: Collection[str], shut: Shut, now: datetime, *, roo
     ]
 
 
+def first(queue: str, tasks: Collection[str], shut: Shut, now: datetime) -> list[Lane]:
+    """The lanes whose jobs may go, if they are a few and without keys. None of them: it takes a `crowd`."""
+    sql, values = _sql(FIRST, queue, tasks, shut, now)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, LANES + 1])
+        ids = [pk for (pk,) in cursor.fetchall()]
+    found = [Lane(*row) for row in Job.objects.filter(pk__among=ids).values_list(*Lane._fields)]
+    return [] if len(found) > LANES or any(lane.concurrency_key for lane in found) else found
+
+
+def heads(queue: str, found: Collection[Lane], now: datetime, *, room: int) -> list[Due]:
+    """As many of the oldest jobs of each of these lanes as there is room for."""
+    due = Job.objects.filter(queue=queue, run_at__lte=now, cancel_requested=False).exclude(useful_until__lte=now)
+    lines = (due.filter(lane.jobs).order_by("run_at", "id").values_list(*COLUMNS)[:room] for lane in found)
+    return [Due(*row) for line in lines for row in line]
+
+
 def crowd(queue: str, tasks: Collection[str], shut: Shut, now: datetime, *, room: int, widest: int) -> list[Due]:
     """The oldest due jobs of each open lane: all heads, then row by row. Of a key at most `widest` in a lane."""
+    sql, values = _sql(WALK, queue, tasks, shut, now)
     when = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, when, when, widest, DEEP * room])
+        ids = [pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk) for (pk,) in cursor.fetchall()]
+    rows = Job.objects.filter(pk__among=ids, cancel_requested=False).exclude(useful_until__lte=now)
+    return [Due(*row) for row in rows.values_list(*COLUMNS)]
+
+
+def _sql(text: str, queue: str, tasks: Collection[str], shut: Shut, now: datetime) -> tuple[str, list[Any]]:
+    """The query with what stays open filled in, and the values for it."""
     known = [task for task in tasks if task not in shut.tasks]
-    if not known:
-        return []
-    values: list[Any] = [queue, when, *known, *shut.tenants, *shut.keys, when, when, widest, DEEP * room]
-    sql = SQL.format(
+    sql = text.format(
         tasks=_marks(known),
         tenants=_marks(shut.tenants),
-        keys=_marks(shut.keys),
+        keys=", ".join(["(%s, %s)"] * len(shut.keys)) or "(NULL, NULL)",
         next_lane=_plain("tenant", "concurrency_key", "task", "priority"),
         next_job=_plain("run_at", "id"),
     )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        ids = [pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk) for (pk,) in cursor.fetchall()]
-    rows = Job.objects.filter(pk__in=ids, cancel_requested=False).exclude(useful_until__lte=now)
-    return [Due(*row) for row in rows.values_list("id", "tenant", "concurrency_key", "priority", "run_at")]
+    return sql, [queue, connection.ops.adapt_datetimefield_value(now), *known, *shut.tenants, *chain(*shut.keys)]
 
 
 def _marks(values: Collection[object]) -> str:
@@ -83,7 +121,7 @@ def _plain(*columns: str) -> str:
 # query proceeds breadth first and is read only as far as its LIMIT, on PostgreSQL and SQLite alike. The states are
 # literals because a partial index serves only queries that visibly imply its condition; `_plain` because SQLite uses no
 # more than the first column of an index for (a, b) > (c, d) where c and d are bare columns.
-SQL = """
+HEADS = """
 WITH RECURSIVE lanes(id) AS (
     SELECT * FROM (
         SELECT id FROM jobs_job WHERE state = 'scheduled' AND queue = %s AND tenant >= ''
@@ -104,11 +142,16 @@ WITH RECURSIVE lanes(id) AS (
 open_lanes(id) AS (
     SELECT id FROM lanes WHERE (
         SELECT head.run_at <= %s AND head.task IN ({tasks})
-        AND (head.tenant IN ({tenants})) IS NOT TRUE AND (head.concurrency_key IN ({keys})) IS NOT TRUE
+        AND (head.tenant IN ({tenants})) IS NOT TRUE
+        AND ((head.tenant, head.concurrency_key) IN (VALUES {keys})) IS NOT TRUE
         FROM jobs_job AS head WHERE head.id = lanes.id
     )
-),
-walk(id, depth) AS (
+)"""
+FIRST = "\n".join([HEADS, "SELECT id FROM open_lanes LIMIT %s"])
+WALK = ",\n".join(
+    [
+        HEADS,
+        """walk(id, depth) AS (
     SELECT id, 1 FROM open_lanes
     UNION ALL
     SELECT (
@@ -124,5 +167,6 @@ walk(id, depth) AS (
     ), depth + 1
     FROM walk WHERE id IS NOT NULL
 )
-SELECT id FROM (SELECT id FROM walk LIMIT %s + 2 * (SELECT COUNT(*) FROM open_lanes)) AS found WHERE id IS NOT NULL
-"""
+SELECT id FROM (SELECT id FROM walk LIMIT %s + 2 * (SELECT COUNT(*) FROM open_lanes)) AS found WHERE id IS NOT NULL""",
+    ]
+)

@@ -17,11 +17,12 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
-from jobs import attempts, canvas, keys
+from jobs import attempts, beside, canvas, keys, queues, signatures
+from jobs.expressions import HELD, Given, in_state, indexed
 from jobs.leases import LEASE, for_message
 from jobs.models import Attempt, Cancelled as Cancelled, Job as Job
 from jobs.moments import ById as ById
-from jobs.transitions import CHUNK, FOR_MESSAGE, FOR_RUN, S as S, idle, lock, move, over
+from jobs.transitions import CHUNK, FOR_MESSAGE, FOR_RUN, S as S, count, idle, lock, lock_first, move, over
 
 Moment = datetime | Now  # the database's clock, unless a test passes a time
 
@@ -32,47 +33,44 @@ def _held(job: Job) -> QuerySet[Job]:
 
 
 def enqueue(job: Job) -> Job:
-    """Insert the row, in the caller's transaction. With the id or unique_key of an earlier job: returns that job."""
+    """Insert the row, in the caller's transaction. With the id or unique_key of an earlier one: returns that job."""
     enqueue_many([job])
-    found = Job.objects.filter(Q(pk=job.pk) | Q(unique_key=job.unique_key, unique_key__isnull=False))
+    same = Q(pk=job.pk)
+    if job.unique_key is not None:
+        same |= Q(unique_key=job.unique_key, tenant=job.tenant)
+    found = Job.objects.filter(same)
     return found.order_by("created_at").first() or keys.first_with_key_of(job)
 
 
 def enqueue_many(jobs: Sequence[Job]) -> None:
-    """Insert many rows, a chunk per statement. A row whose id or unique_key exists already changes nothing."""
+    """Insert many rows, a chunk per statement. A row whose id or (tenant's) unique_key is there changes nothing."""
     with transaction.atomic(savepoint=False):
         Job.objects.bulk_create(jobs, batch_size=CHUNK, ignore_conflicts=True)
         keys.withdraw_spent(jobs)
+        beside.keep(jobs)
 
 
 def dispatch(
-    queue: str, tasks: Iterable[str], room: int, chosen: Iterable[uuid.UUID] = (), *, epoch: str = "", now: Any = None
+    queue: str, tasks: Iterable[str], room: int, which: Q | None = None, *, epoch: str = "", now: Any = None
 ) -> list[Job]:
-    """Mark up to `room` due jobs of a queue as queued, the most urgent first, or of `chosen` (by `windows`) all.
+    """Mark up to `room` due jobs of a queue as queued, the most urgent first. `which` is narrower, by `windows`.
 
     `tasks` are the names that this process has code for. `epoch` is the broker's, see `dispatcher`.
     """
     at = now or Now()
-    due = Job.objects.filter(state=S.SCHEDULED, queue=queue, run_at__lte=at, task__in=list(tasks))
-    due = due.filter(Q(useful_until__isnull=True) | Q(useful_until__gt=at), cancel_requested=False)
-    due = due.filter(pk__in=list(chosen)) if chosen else due
+    sent: dict[str, Any] = {"queued_at": at, "lease_until": for_message(at), "nudges": F("nudges") + 1, "epoch": epoch}
+    useful = Q(useful_until__isnull=True) | Q(useful_until__gt=at)
+    due = Job.objects.filter(which or indexed(S.SCHEDULED), useful, queue=queue, run_at__lte=at, cancel_requested=False)
+    due = due.filter(task__in=list(tasks)).order_by("-priority", "run_at", "pk")
     with transaction.atomic():
-        moved = move(
-            lock(due.order_by("-priority", "run_at"), room),
-            "dispatch",
-            FOR_MESSAGE,
-            queued_at=at,
-            lease_until=for_message(at),
-            nudges=F("nudges") + 1,
-            epoch=epoch,
-        )
-    return sorted(moved, key=lambda job: (-job.priority, job.run_at))  # RETURNING keeps no order
+        moved = move(lock(due, room), "dispatch", FOR_MESSAGE, **sent)
+    return sorted(moved, key=lambda job: (-job.priority, job.run_at, job.pk))  # RETURNING keeps no order
 
 
 def release(jobs: QuerySet[Job]) -> int:
-    """Take queued jobs back, uncounted: their message is lost, or was never sent. Returns how many."""
+    """Take back those of `jobs` that are queued, uncounted: their message is lost, or never left. Returns how many."""
     with transaction.atomic():
-        return len(move(lock(jobs.filter(state=S.QUEUED)), "release", lease_until=None, queued_at=None, epoch=""))
+        return count(lock(jobs.filter(HELD, in_state(S.QUEUED))), "release", lease_until=None, queued_at=None, epoch="")
 
 
 def claim(pk: uuid.UUID | str, worker: str, *, now: Moment | None = None) -> Job | None:
@@ -84,7 +82,7 @@ def claim_many(ids: Sequence[uuid.UUID | str], worker: str, *, now: Moment | Non
     """The same for the jobs of one message. Those that it does not return are not there to be taken any more."""
     at = now or Now()
     useful = Q(useful_until__isnull=True) | Q(useful_until__gt=at)
-    takeable = Job.objects.filter(useful, pk__in=ids, state=S.QUEUED, cancel_requested=False)
+    takeable = Job.objects.filter(useful, in_state(S.QUEUED), pk__among=ids, cancel_requested=False)
     held = {"token": F("token") + 1, "nudges": 0, "worker": worker, "started_at": at, "lease_until": at + LEASE}
     if len(ids) == 1:
         return move(takeable, "claim", FOR_RUN, **held)
@@ -119,20 +117,23 @@ def succeed(job: Job, result: Any = None, reason: str = "", **changes: Any) -> b
     return bool(move(_held(job), "succeed", result=result, reason=reason, **over(), **changes))
 
 
-def succeed_many(jobs: Sequence[Job], result: Any = None) -> int:
-    """Done, all with the same result. Returns how many were the caller's to finish."""
+def succeed_many(jobs: Sequence[Job], results: Sequence[Any] = ()) -> int:
+    """Done, with these results (in the order of the jobs) or none. Returns how many were the caller's to finish."""
     mine = Job.objects.none()
     for token in {job.token for job in jobs}:
-        mine |= Job.objects.filter(token=token, pk__in=[job.pk for job in jobs if job.token == token])
+        mine |= Job.objects.filter(token=token, pk__among=[job.pk for job in jobs if job.token == token])
+    given = {job.pk: result for job, result in zip(jobs, results, strict=False) if result is not None}
+    result = Given("pk", given) if given else None
     with transaction.atomic():
-        return len(move(lock(mine.order_by("pk"), wait=True), "succeed", result=result, reason="", **over()))
+        # Locked in one order, so that nobody who holds some of them waits for us as we for him.
+        return count(lock(mine.order_by("pk"), wait=True), "succeed", result=result, reason="", **over())
 
 
 def back_off(job: Job, delay: timedelta | datetime, attempt: Attempt, **changes: Any) -> bool:
     """The attempt errored: count it and try again after `delay` (or at a time). A requested cancel wins over it."""
     run_at = delay if isinstance(delay, datetime) else Now() + delay
     with transaction.atomic():
-        mine = lock(_held(job), wait=True)  # so that one of the two finds it, whoever asks it to stop or not to
+        mine = lock_first(_held(job))  # so that one of the two finds it, whoever asks it to stop or not to
         counted: dict[str, Any] = {"failures": F("failures") + 1, "reason": attempt.error}
         wanted = mine.filter(cancel_requested=False)
         moved = move(wanted, "back_off", run_at=run_at, **counted, **idle(), **changes) or _stop(mine)
@@ -143,7 +144,7 @@ def snooze(job: Job, until: datetime, attempt: Attempt) -> bool:
     """Not now, and not counted as a failure. If somebody moved the job since the attempt began, that time counts."""
     run_at = Case(When(run_at__gt=F("started_at"), then=F("run_at")), default=Value(until))
     with transaction.atomic():
-        mine = lock(_held(job), wait=True)
+        mine = lock_first(_held(job))
         wanted = mine.filter(cancel_requested=False)
         moved = move(wanted, "snooze", run_at=run_at, reason=attempt.error, **idle()) or _stop(mine)
         return attempts.tell(moved, attempt)
@@ -156,6 +157,7 @@ def give_up(job: Job, attempt: Attempt, error: Any = None) -> bool:
     """
     with transaction.atomic():
         told = {"failures": F("failures") + 1, "reason": attempt.error, "result": error}
+        told["signature"] = signatures.of(attempt.error)
         moved = move(_held(job), "give_up", **told, **over())
         return attempts.tell(moved, attempt)
 
@@ -184,12 +186,15 @@ def rescue(seen: Job, *, now: Moment | None = None, killed: str = "") -> Job | N
     again = Q(max_attempts__isnull=True) | Q(max_attempts__gt=F("failures") + 1)
     reason = killed or f"its worker was lost ({seen.worker or 'unknown'})"
     with transaction.atomic():
-        lost = lost & lock(lost, wait=bool(killed))  # else one that somebody has locked is being changed right now
+        # Unless it is known to be gone, one that somebody has locked is being changed right now.
+        lost = lock_first(lost) if killed else lost & lock(lost)
         wanted = lost.filter(cancel_requested=False)
         counted: dict[str, Any] = {"failures": F("failures") + 1, "reason": reason}
         moved = (
             move(wanted.filter(again), "rescue", run_at=at, **counted, **idle())
-            or move(wanted.exclude(again), "bury", **counted, **over())
+            or move(
+                wanted.exclude(again), "bury", signature=signatures.of(killed or signatures.LOST), **counted, **over()
+            )
             or _stop(lost)
         )
         story = {"error": reason, "started_at": seen.started_at, "worker": seen.worker}
@@ -200,25 +205,26 @@ def rescue(seen: Job, *, now: Moment | None = None, killed: str = "") -> Job | N
 def give_back(seen: Job) -> bool:
     """Take a running job back from a process that is gone and did not fail for its sake: not counted."""
     with transaction.atomic():
-        mine = lock(_held(seen), wait=True)
+        mine = lock_first(_held(seen))
         return bool(move(mine.filter(cancel_requested=False), "give_back", **idle()) or _stop(mine))
 
 
 def expire(*, now: Moment | None = None, limit: int = CHUNK) -> list[Job]:
     """End jobs that did not start while they were useful."""
-    late = Job.objects.filter(state__in=[S.SCHEDULED, S.QUEUED], useful_until__lte=now or Now())
+    late = Job.objects.filter(indexed(S.SCHEDULED, S.QUEUED), useful_until__lte=now or Now())
     with transaction.atomic():
         return move(lock(late.order_by("useful_until"), limit), "expire", reason="too late to be useful", **over())
 
 
-def reject(tasks: Iterable[str], queues: Iterable[str], overdue: timedelta, *, now: Moment | None = None) -> list[Job]:
-    """Fail jobs that have been due for longer than `overdue` and are none of the `tasks` and `queues` that we know."""
+def reject(tasks: Iterable[str], served: Iterable[str], overdue: timedelta, *, now: Moment | None = None) -> list[Job]:
+    """Fail jobs that are `overdue` by more than that and none of the `tasks` that we know, or of no queue `served`."""
     at = now or Now()
-    known = Q(task__in=list(tasks), queue__in=list(queues))
-    orphans = Job.objects.filter(~known, state=S.SCHEDULED, run_at__lt=at - overdue)
+    known = Q(task__in=list(tasks), queue__in=list(served))
+    due = Job.objects.filter(indexed(S.SCHEDULED), queue__in=queues.waiting(), run_at__lt=at - overdue)
     reason = "no worker knows this task or serves its queue; deploy its code or name the queue, then retry"
     with transaction.atomic():
-        rejected = move(lock(orphans, CHUNK), "reject", reason=reason, **over())
+        told = {"reason": reason, "signature": signatures.of(reason)}
+        rejected = move(lock(due.exclude(known), CHUNK), "reject", **told, **over())
         canvas.call_errbacks(rejected)
         return rejected
 
@@ -234,7 +240,7 @@ def cancel(ids: Iterable[uuid.UUID], reason: str) -> dict[uuid.UUID, Cancelled]:
     """
     wanted, outcome = list(ids), {}
     for start in range(0, len(wanted), CHUNK):
-        rows = Job.objects.filter(pk__in=wanted[start : start + CHUNK])
+        rows = Job.objects.filter(pk__among=wanted[start : start + CHUNK])
         with transaction.atomic():
             lock(rows.unfinished().order_by("pk"), wait=True).update(cancel_requested=True)
             cancelled = move(rows.filter(cancel_requested=True), "cancel", reason=reason, **over())
@@ -255,15 +261,22 @@ def reschedule(times: Mapping[uuid.UUID, tuple[datetime, datetime | None]]) -> s
         until = ById({pk: until for pk, (_, until) in some.items()})
         times_of: dict[str, Any] = {"run_at": run_at, "useful_until": until}
         with transaction.atomic():
-            rows = lock(Job.objects.filter(pk__in=some, cancel_requested=False).order_by("pk"), wait=True)
+            rows = lock_first(Job.objects.filter(pk__among=some, cancel_requested=False).order_by("pk"))
             moved |= {job.pk for job in move(rows, "reschedule", **times_of, **idle())}
             if some.keys() - moved:
                 rows.filter(state=S.RUNNING).update(**times_of)
     return moved
 
 
+def retime(ids: Sequence[uuid.UUID], run_at: Any) -> set[uuid.UUID]:
+    """Give up to a chunk of waiting jobs another run_at, which may be an expression. Returns the ids moved."""
+    with transaction.atomic():
+        rows = lock_first(Job.objects.filter(pk__among=ids, cancel_requested=False).order_by("pk"))
+        return {job.pk for job in move(rows, "reschedule", run_at=run_at, **idle())}
+
+
 def retry(
-    ids: Iterable[uuid.UUID], *, run_at: datetime | None = None, useful_until: datetime | None = None
+    ids: Iterable[uuid.UUID], *, run_at: datetime | ById | None = None, useful_until: datetime | None = None
 ) -> set[uuid.UUID]:
     """Run jobs again that failed, expired or were cancelled: a person's decision. Returns the ids it applies to.
 
@@ -278,8 +291,8 @@ def retry(
             "failures": 0,
         }
         with transaction.atomic():
-            rows = lock(Job.objects.filter(pk__in=wanted[start : start + CHUNK]).order_by("pk"), wait=True)
+            rows = lock_first(Job.objects.filter(pk__among=wanted[start : start + CHUNK]).order_by("pk"))
             rows.filter(state=S.RUNNING).update(cancel_requested=False)
-            told: dict[str, Any] = {"cancel_requested": False, "reason": "retried by a person"}
+            told: dict[str, Any] = {"cancel_requested": False, "reason": "retried by a person", "signature": ""}
             again |= {job.pk for job in move(rows, "retry", **told, **changes, **idle())}
     return again

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import F
 
 from jobs.models import KeyLimit, Queue
+from jobs.turns import Key
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -93,6 +94,6 @@ def locked_key_limits() -> dict[str, int]:
     return limits
 
 
-def key_rooms(keys: Iterable[str], held: Mapping[str, int], limits: Mapping[str, int]) -> dict[str, int]:
-    """For each key, how many more of its jobs may be queued."""
-    return {key: key_limit(key, limits) - held.get(key, 0) for key in keys if key}
+def key_rooms(keys: Iterable[Key], held: Mapping[Key, int], limits: Mapping[str, int]) -> dict[Key, int]:
+    """For each tenant's key, how many more of its jobs may be queued."""
+    return {(tenant, key): key_limit(key, limits) - held.get((tenant, key), 0) for tenant, key in keys if key}

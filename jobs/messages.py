@@ -32,7 +32,7 @@ def publish(jobs: list[Job]) -> int:
                 _send(message, producer)
             except OperationalError as exc:
                 rest = [job.pk for job in jobs[sent:]]
-                ledger.release(Job.objects.filter(pk__in=rest))
+                ledger.release(Job.objects.filter(pk__among=rest))
                 logger.warning("broker refused, released=%s: %s", len(rest), exc)
                 return sent
             except Exception:
@@ -44,7 +44,7 @@ def publish(jobs: list[Job]) -> int:
 
 def _tell(jobs: list[Job]) -> None:
     """Before they are sent: a job may be over sooner than we could say so afterwards, and an end has to come last."""
-    for job in jobs:
+    for job in jobs if events.on else ():
         if job.token:
             # It ran before: only a retry lets Flower forget how that ended.
             events.tell("retried", job, retries=job.failures)

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from jobs import canvas, when
 from jobs.models import Priority
 
-LAST_YEAR = 2200
+FIRST_YEAR, LAST_YEAR = 1970, 2200  # further away, a database or a zone may have no such moment
 LONGEST_WAIT = 100 * 365 * 86400  # seconds
 CARRIED = frozenset({"headers", "time_limit", "soft_time_limit", "shadow"})  # kept for the message
 CONTEXT = frozenset({"root_id", "parent_id", "replaced_task_nesting", "stamped_headers"})  # kept for task.request
@@ -27,6 +27,7 @@ NEEDLESS = frozenset({"producer", "router", "publisher", "add_to_parent", "chord
 OTHERWISE = frozenset({"chord", "group_id", "group_index", "ignore_result", "origin"})  # columns, or the group's
 
 NO_MESSAGE = "arguments are kept in the row, as JSON, and never travel"
+HIDDEN = "arguments never travel and are in no log and no event: there is nothing to hide"
 NO_PUBLISHING = "the call publishes nothing; the dispatcher does, and tries until the broker takes the message"
 NO_VALUE = "a message is only a nudge: it may get lost, and the row is looked at all the same"
 REFUSED = {
@@ -44,6 +45,8 @@ REFUSED = {
     "mandatory": NO_VALUE,
     "immediate": NO_VALUE,
     "expiration": "pass expires=, which ends the job and not only a message",
+    "argsrepr": HIDDEN,
+    "kwargsrepr": HIDDEN,
     "reply_to": "results are in the ledger: use the handle that the call returns",
     "exchange": "a queue has one exchange, of its own name: pass queue=",
     "routing_key": "a queue has one routing key, its own name: pass queue=",

@@ -7,16 +7,19 @@ nothing of what it names is at the broker, and nothing gets there before it ends
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from jobs import ledger, queues
+from jobs.bulk import database_now
 from jobs.models import Job, Pause
 
 Kind = Pause.Kind
+LONGEST = timedelta(days=366)  # a longer one is a slip of the pen, or meant without an end
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,11 @@ class Paused:
 
 
 def pause(kind: str, names: Iterable[str], *, by: str, reason: str = "", until: datetime | None = None) -> int:
-    """Stop sending. Returns how many queued jobs were taken back. A second pause replaces the first."""
-    kind, names = Kind(kind), sorted(set(names))
-    if until is not None and until.tzinfo is None:
-        raise ValueError(f"until={until} names no time zone. Pass an aware datetime, e.g. datetime(..., tzinfo=UTC).")
+    """Stop sending. Returns how many queued jobs were taken back. A second pause replaces the first.
+
+    Raises ValueError for an end more than LONGEST away.
+    """
+    kind, names, until = Kind(kind), sorted(set(names)), ending(until)
     rows = [Pause(kind=kind, name=name, by=by, reason=reason, until=until) for name in names]
     with transaction.atomic():
         queues.lock_all()  # waits for dispatchers that looked before us, so that what they send is in sight below
@@ -43,6 +47,18 @@ def pause(kind: str, names: Iterable[str], *, by: str, reason: str = "", until: 
             update_fields=["by", "reason", "at", "until"],
         )
         return ledger.release(Job.objects.filter(**{f"{kind}__in": names}))
+
+
+def ending(until: datetime | None) -> datetime | None:
+    """The same, if a pause may end then. Raises ValueError."""
+    if until is None:
+        return None
+    if until.tzinfo is None:
+        raise ValueError(f"until={until} names no time zone. Pass an aware datetime, e.g. datetime(..., tzinfo=UTC).")
+    if until > database_now() + LONGEST:
+        said = {"days": LONGEST.days}
+        raise ValueError(_("A pause ends within %(days)d days, or without an end when somebody resumes it.") % said)
+    return until
 
 
 def resume(kind: str, names: Iterable[str]) -> int:

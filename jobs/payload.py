@@ -15,7 +15,11 @@ LONGEST = 64 * 1024  # bytes of JSON; larger data belongs in storage, by referen
 
 
 class PayloadError(ValueError):
-    """The arguments cannot be kept in a row, or do not fit the task."""
+    """The arguments cannot be kept in a row, or do not fit the task. `argument` is the one that does not."""
+
+    def __init__(self, text: str, argument: str = "") -> None:
+        super().__init__(text)
+        self.argument = argument
 
 
 class Payload:
@@ -23,8 +27,9 @@ class Payload:
 
     def __init__(self, function: Any) -> None:
         parameters = inspect.signature(function).parameters.values()
-        hints = get_type_hints(function)
-        self._positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        hints = get_type_hints(function, include_extras=True)  # Annotated says what is allowed
+        self._parameters = list(parameters)
+        self.positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         self._adapters = {
             p.name: _adapter(p.name, hints[p.name])
             for p in parameters
@@ -40,8 +45,26 @@ class Payload:
         """JSON values back to Python values. Raises PayloadError."""
         return self._each(args, kwargs, self._checked) if self._adapters else (list(args), dict(kwargs))
 
+    def schema(self) -> dict[str, Any]:
+        """What the arguments are, by name, as JSON Schema."""
+        mode: Any = "validation"
+        found, common = TypeAdapter.json_schemas([(name, mode, one) for name, one in self._adapters.items()])
+        properties: dict[str, Any] = {}
+        required: list[str] = []
+        for one in self._parameters:
+            if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+                continue
+            properties[one.name] = dict(found.get((one.name, mode), {}))
+            if one.default is one.empty:
+                required.append(one.name)
+            else:
+                properties[one.name] |= _default(one.default)
+        more = any(one.kind is one.VAR_KEYWORD for one in self._parameters)
+        told = {"type": "object", "properties": properties, "required": required, "additionalProperties": more}
+        return told | {name: value for name, value in common.items() if name == "$defs"}
+
     def _each(self, args: Sequence[Any], kwargs: Mapping[str, Any], do: Any) -> tuple[list[Any], dict[str, Any]]:
-        named = [(self._positional[n] if n < len(self._positional) else "", value) for n, value in enumerate(args)]
+        named = [(self.positional[n] if n < len(self.positional) else "", value) for n, value in enumerate(args)]
         return [do(name, value) for name, value in named], {name: do(name, value) for name, value in kwargs.items()}
 
     def _checked(self, name: str, value: Any) -> Any:
@@ -52,7 +75,7 @@ class Payload:
             return adapter.validate_python(value)
         except ValidationError as exc:
             where = ".".join(str(part) for part in (name, *exc.errors()[0]["loc"]))
-            raise PayloadError(f"Argument {where}: {exc.errors()[0]['msg']}.") from exc
+            raise PayloadError(f"Argument {where}: {exc.errors()[0]['msg']}.", where) from exc
 
     def _dumped(self, name: str, value: Any) -> Any:
         adapter = self._adapters.get(name)
@@ -67,6 +90,10 @@ def _adapter(name: str, hint: Any) -> TypeAdapter[Any]:
         return TypeAdapter(hint, config=ConfigDict(ser_json_inf_nan="constants"))
     except PydanticUserError as exc:
         raise TypeError(f"Argument {name}: {hint!r} cannot be kept in a row. Pass an id and load the object.") from exc
+
+
+def _default(value: Any) -> dict[str, Any]:
+    return {"default": value} if isinstance(value, str | int | float | bool | None) else {}
 
 
 def storable(value: Any, what: str) -> Any:

@@ -13,6 +13,8 @@ WORDS = {"low": "LOW", "normal": "NORMAL", "medium": "NORMAL", "high": "HIGH", "
 SCALES = {
     "ours": (1, 20, (5, 10, 20), NAMES),  # higher first; LOW 1, NORMAL 5, HIGH 10, URGENT 20
     "ten": (1, 10, (3, 5, 8), NAMES[::-1]),  # 1 first, as in BullMQ: 1-2, 3-4, 5-7, 8-10
+    "bullmq": (1, 2**21, (3, 5, 8), NAMES[::-1]),  # the same, and all past 10 are LOW; 0 is none there
+    "agenda": (-20, 20, (0, 10, 20), NAMES),  # higher first; low -10, normal 0, high 10, highest 20
     "django": (-100, 100, (0, 1, 51), NAMES),  # higher first, 0 is usual
     "redis": (0, 9, (3, 6, 9), NAMES[::-1]),  # Celery on Redis: 0 first, in kombu's four steps 0, 3, 6, 9
     "amqp": (0, 9, (3, 6, 9), NAMES),  # Celery on RabbitMQ: 9 first

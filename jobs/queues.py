@@ -11,14 +11,23 @@ from django.db import connection
 from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
+from jobs.expressions import indexed
 from jobs.models import Job, Queue
+
+# The queues that have scheduled jobs, served or not: one look into the index for each, however many jobs.
+NAMES = """names(queue) AS (
+    SELECT MIN(queue) FROM jobs_job WHERE state = 'scheduled'
+    UNION ALL
+    SELECT (SELECT MIN(queue) FROM jobs_job WHERE state = 'scheduled' AND queue > names.queue)
+    FROM names WHERE queue IS NOT NULL
+)"""
 
 LONGEST_SILENCE = "10s"  # after that PostgreSQL takes the row away from a dispatcher that was stopped in the middle
 
 
 def due(now: datetime | None = None) -> list[str]:
     """The queues that have due jobs, whether they may go or not. One query, however many queues there are."""
-    waiting = Job.objects.filter(state=Job.State.SCHEDULED, queue=OuterRef("name")).order_by("run_at")
+    waiting = Job.objects.filter(indexed(Job.State.SCHEDULED), queue=OuterRef("name")).order_by("run_at")
     rows = Queue.objects.annotate(  # the first of each, not EXISTS: for that PostgreSQL may read the whole table
         next_at=Subquery(waiting.values("run_at")[:1]), due=Q(next_at__lte=now or Now())
     ).values_list("name", "due")
@@ -44,6 +53,13 @@ def lock_all() -> None:
     names = Queue.objects.select_for_update().order_by("name").values_list("name", flat=True)
     if _add_missing(set(names)):
         list(names.all())
+
+
+def waiting() -> list[str]:
+    """The queues that have scheduled jobs, served or not. One look into the index for each, however many jobs."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH RECURSIVE {NAMES} SELECT queue FROM names WHERE queue IS NOT NULL")  # noqa: S608
+        return [name for (name,) in cursor.fetchall()]
 
 
 def _add_missing(known: set[str]) -> bool:

@@ -5,6 +5,7 @@ worker, which would sit on messages in its memory. The promise: no more are sent
 in it, and a burst of one second's worth, because a bucket's row is held while its tokens are drawn.
 """
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -19,6 +20,8 @@ from jobs.models import Job, TaskRate
 
 if TYPE_CHECKING:
     from jobs.durable import Durable
+
+logger = logging.getLogger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -58,9 +61,17 @@ def known() -> dict[str, Rate]:
     if time.monotonic() - _read_at >= BELIEVED:
         _orders = dict(TaskRate.objects.exclude(ordered="").values_list("task", "ordered"))
         _read_at = time.monotonic()
-    durable = [registry.named(name) for name in registry.names()]
-    found = {task.name: parsed(_orders[task.name]) if task.name in _orders else task.rate for task in durable}
+    durable: list[Any] = [registry.named(name) for name in registry.names()]
+    found = {task.name: _ordered(_orders[task.name]) if task.name in _orders else task.rate for task in durable}
     return {name: rate for name, rate in found.items() if rate}
+
+
+def _ordered(text: str) -> Rate | None:
+    try:
+        return parsed(text)
+    except ValueError:  # written past the admin; the other tasks must go on
+        logger.warning("no rate, so no limit: %r", text)
+        return None
 
 
 def fill(queue: str, task: str, rate: Rate, *, epoch: str = "", now: datetime | None = None) -> list[Job]:

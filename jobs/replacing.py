@@ -11,8 +11,8 @@ from celery.canvas import group
 from django.db import transaction
 
 from jobs import canvas, ledger
-from jobs.models import Job
-from jobs.verdict import Replaced
+from jobs.models import Attempt, Job
+from jobs.verdict import Replaced, path_of, stored
 
 if TYPE_CHECKING:
     from jobs.durable import Durable
@@ -39,9 +39,13 @@ def prepared(task: "Durable", sig: Any, celerys: Any) -> Any:
 def hand_over(job: Job, replaced: Replaced) -> bool:
     """End the job and insert its successor. False: it was not ours to end any more."""
     options = job.options | {KEY: replaced.successor}
-    with transaction.atomic():
-        left = {"options": options, "group_id": None, "group_index": None}
-        if not ledger.succeed(job, reason=str(replaced), **left):
-            return False
-        replaced.signature.apply_async()
+    left = {"options": options, "group_id": None, "group_index": None}
+    try:
+        with transaction.atomic():
+            if not ledger.succeed(job, reason=str(replaced), **left):
+                return False
+            replaced.signature.apply_async()
+    except (TypeError, ValueError) as exc:  # arguments that its successor does not take
+        attempt = Attempt(outcome=Attempt.Outcome.ERRORED, error=f"not {replaced}: {exc}", exception=path_of(exc))
+        return ledger.give_up(job, attempt, stored(exc))
     return True

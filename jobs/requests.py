@@ -75,7 +75,7 @@ class JobRequest(Request):
     def _kill(self) -> None:
         """It may hold a lock on the very row that is to be written, for as long as we would wait for it."""
         self._is_over_time = True
-        if self.worker_pid:
+        if self.worker_pid and self.worker_pid != os.getpid():
             with suppress(ProcessLookupError):
                 os.kill(self.worker_pid, signal.SIGKILL)
 

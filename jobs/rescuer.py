@@ -1,4 +1,4 @@
-"""Brings back what a lost worker or a lost message held, and ends what came too late.
+"""Brings back what a lost worker, message or terminal held, and ends what came too late.
 
 Called by the clock every few seconds; any number may run at once. A job is taken from a worker only if the row still
 shows the token and the lease that were seen here, so a worker that was merely slow keeps its job.
@@ -13,7 +13,8 @@ from django.db import Error
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from jobs import groups, ledger, registry, ticks
+from jobs import bulk_orders, groups, ledger, registry, ticks
+from jobs.expressions import HELD, in_state
 from jobs.models import Job
 
 logger = logging.getLogger(__name__)
@@ -33,11 +34,12 @@ class Rescued:
     expired: int = 0  # too late to be useful
     rejected: int = 0  # no code for them
     settled: int = 0  # groups whose end nobody had noticed
+    orders: int = 0  # whoever gave them did not end them
 
 
 def lost(now: ledger.Moment) -> QuerySet[Job]:
     """Running jobs whose lease is over, as this pass sees them."""
-    return Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=now).order_by("lease_until")[:LIMIT]
+    return Job.objects.filter(HELD, in_state(Job.State.RUNNING), lease_until__lt=now).order_by("lease_until")[:LIMIT]
 
 
 def _rescue(seen: Job, now: ledger.Moment | None) -> Job | None:
@@ -55,7 +57,7 @@ def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
         return Rescued()
     at = now or Now()
     states = [rescued.state for seen in lost(at) if (rescued := _rescue(seen, now))]
-    overdue = Job.objects.filter(state=Job.State.QUEUED, lease_until__lt=at).order_by("lease_until")
+    overdue = Job.objects.filter(lease_until__lt=at).order_by("lease_until")
     done = Rescued(
         released=ledger.release(overdue),
         restarted=states.count(Job.State.SCHEDULED),
@@ -64,6 +66,7 @@ def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
         expired=len(ledger.expire(now=now)),
         rejected=len(ledger.reject(registry.names(), settings.JOBS_QUEUES, PATIENCE_WITH_UNKNOWN_TASKS, now=now)),
         settled=groups.sweep(LIMIT),
+        orders=bulk_orders.take_over(now),
     )
     if done != Rescued():
         logger.warning("rescued %s", " ".join(f"{name}={count}" for name, count in vars(done).items() if count))

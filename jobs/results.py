@@ -8,7 +8,7 @@ import uuid
 from functools import partial
 from typing import Any
 
-from celery import states
+from celery import current_app, states
 from celery.result import AsyncResult
 from django.db import transaction
 from django_celery_results.backends.database import DatabaseBackend
@@ -114,6 +114,9 @@ class JobResult(AsyncResult):  # type: ignore[type-arg]  # generic for type chec
             transaction.on_commit(partial(super().revoke, **told, **options))
         return receipt
 
+    def revoke_by_stamped_headers(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Workers keep revoked stamps in their memory. Cancel the jobs: ledger.cancel(ids, reason).")
+
     def forget(self) -> None:
         raise TypeError("The ledger does not forget jobs on request; they are pruned by age.")
 
@@ -151,6 +154,8 @@ def _meta(job: Job) -> dict[str, Any]:
 
 def _children(job: Job) -> list[Any]:
     """What the job called at its end, as Celery stores it. What its body called names the job as its parent."""
+    if not getattr(current_app.tasks.get(job.task), "trail", True):
+        return []
     called = [*job.options.get("link", []), *job.options.get("chain", [])[-1:]]
     ids = [one["options"].get("task_id") for one in called]
     return [[[pk, None], None] for pk in ids if pk]

@@ -33,7 +33,10 @@ def again(
     """The exception that sends the present attempt back. Raises `exc` itself when no attempts are left."""
     if isinstance(exc, Permanent):
         raise exc
-    limit = limit_of(task) if max_retries is None else max_retries
+    limit = max_retries
+    if max_retries in (None, limit_of(task)):  # the task's own, which whoever made the job may have changed
+        most = task.running.job.max_attempts
+        limit = None if most is None else most - 1
     if limit is not None and task.request.retries >= limit:
         _exhausted(task, exc)
     if eta is not None and countdown is not None:

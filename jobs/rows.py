@@ -33,6 +33,7 @@ def template(
     expires: float | timedelta | datetime | None = None,
     queue: Any = None,
     priority: int | str | None = None,
+    max_attempts: int | None = None,
     unique_key: str | None = None,
     tenant: str = "",
     concurrency_key: str = "",
@@ -43,7 +44,8 @@ def template(
     now = now or Now()
     times = {"countdown": countdown, "eta": eta, "when": when}
     pk = new_id() if task_id is None else as_uuid(task_id, "task_id")
-    queue, attempts = lane(task, queue), limit_of(task)
+    queue, retries = lane(task, queue), limit_of(task)
+    usual = None if retries is None else retries + 1
     group_id, group_index = canvas.membership(options)
     return Job(
         pk=pk,
@@ -56,7 +58,7 @@ def template(
         priority=level(task.priority if priority is None else priority),
         run_at=run_at(now, timezone.get_current_timezone(), timezone.now(), **times),
         useful_until=until(task.expires if expires is None else expires, now),
-        max_attempts=None if attempts is None else attempts + 1,
+        max_attempts=usual if max_attempts is None else at_least_one(max_attempts),
         unique_key=unique_key,
         tenant=tenant,
         concurrency_key=concurrency_key,
@@ -67,8 +69,8 @@ def template(
 def _caller() -> dict[str, Any]:
     """Within a worker the job or task that runs there, as Celery has it."""
     caller: Any = get_current_worker_task()
-    if caller is None:
-        return {}
+    if caller is None or (str(caller.name).startswith("jobs.") and not getattr(caller, "is_durable", False)):
+        return {}  # the ledger's own upkeep is nobody's parent
     return {"parent_id": caller.request.id, "root_id": caller.request.root_id or caller.request.id}
 
 
@@ -77,6 +79,12 @@ def limit_of(task: "Durable") -> int | None:
     given: Mapping[str, Any] = getattr(task, "retry_kwargs", {})
     limit: int | None = given.get("max_retries", task.max_retries)
     return limit
+
+
+def at_least_one(attempts: int) -> int:
+    if not isinstance(attempts, int) or isinstance(attempts, bool) or not 1 <= attempts < 2**31:
+        raise ValueError(f"max_attempts={attempts!r} is not a number of attempts; the least is 1")
+    return attempts
 
 
 def lane(task: "Durable", queue: Any = None) -> str:

@@ -6,14 +6,16 @@ is handed nothing new and ends after the job that it has.
 """
 
 import logging
+import os
 from typing import Any
 
 from billiard.pool import RUN
 from celery.concurrency.asynpool import AsynPool
 from celery.worker import control
 from celery.worker.control import control_command
+from django.utils import timezone
 
-from jobs import crews
+from jobs import crews, memory
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ class Scaler:
     """Of one worker: Celery's WorkController."""
 
     def __init__(self, worker: Any) -> None:
-        self._worker = worker
+        self._worker, self._started_at = worker, timezone.now()
         self._wanted: int | None = None  # at the last look
         self._ours = False  # whether the pool's size is of our making
 
@@ -36,7 +38,8 @@ class Scaler:
         """
         worker, queues = self._worker, list(self._worker.app.amqp.queues.consume_from)
         can = scalable(worker)
-        crews.tell(worker.hostname, queues, size(worker), scalable=can)
+        held = memory.resident(pids(worker))
+        crews.tell(worker.hostname, queues, size(worker), scalable=can, started_at=self._started_at, memory=held)
         if not can:
             return
         before, self._wanted = self._wanted, self._want(queues)
@@ -68,6 +71,12 @@ def size(worker: Any) -> int:
         return len(worker.pool._pool._pool)
     processes: int = worker.pool.num_processes
     return processes
+
+
+def pids(worker: Any) -> list[int]:
+    """The main process and those of the pool; a pool of threads has none of its own."""
+    processes = getattr(getattr(worker.pool, "_pool", None), "_pool", [])
+    return [os.getpid(), *(process.pid for process in processes if getattr(process, "pid", None))]
 
 
 # --- In the main thread, between two rounds of the worker's event loop --------------------------------------

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from celery import schedules
 from celery.beat import SchedulingError
+from django.conf import settings
 from django.db import Error, transaction
 from django.db.models import QuerySet
 from django_celery_beat.clockedschedule import clocked
@@ -118,6 +119,11 @@ class Slotted(ModelEntry):  # type: ignore[misc]  # untyped
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped
     Entry = Slotted
     _failed = False
+
+    def setup_schedule(self) -> None:
+        """The application's own, and none that only a setting asked for which does not any more."""
+        PeriodicTask.objects.filter(name__in=settings.JOBS_NO_SCHEDULES).delete()
+        super().setup_schedule()
 
     def enabled_models_qs(self) -> "QuerySet[Any]":
         """All of them: django-celery-beat leaves out crontabs of other hours, and so what was missed in those."""

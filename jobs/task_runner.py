@@ -60,7 +60,7 @@ class Runner(Durable):
         self._traced = tracer
 
 
-@shared_task(base=Runner, bind=True, name=NAME)
+@shared_task(base=Runner, bind=True, name=NAME, internal=True)
 def run(
     self: Durable,
     path: str,

@@ -14,6 +14,7 @@ from heapq import heapify, heappop, heappush
 
 RESERVED = 10  # of so many places one is for the longest overdue
 PATIENCE = timedelta(minutes=5)  # before a job counts as overdue for long
+Key = tuple[str, str]  # a tenant and its concurrency key: two tenants may well both have a customer 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,15 @@ class Due:
     priority: int
     run_at: datetime
 
+    @property
+    def owned_key(self) -> Key:
+        return self.tenant, self.key
+
 
 class Seats:
     """What is free of the window, by key and by tenant, while it is being filled."""
 
-    def __init__(self, room: int, held: Mapping[str, int], key_rooms: Mapping[str, int]) -> None:
+    def __init__(self, room: int, held: Mapping[str, int], key_rooms: Mapping[Key, int]) -> None:
         self.held = Counter(held)
         self.taken: dict[uuid.UUID, Due] = {}
         self._room, self._keys = room, dict(key_rooms)
@@ -40,13 +45,13 @@ class Seats:
         return len(self.taken) >= self._room
 
     def fits(self, job: Due) -> bool:
-        return job.id not in self.taken and (not job.key or self._keys.get(job.key, 0) > 0)
+        return job.id not in self.taken and (not job.key or self._keys.get(job.owned_key, 0) > 0)
 
     def take(self, job: Due) -> None:
         self.taken[job.id] = job
         self.held[job.tenant] += 1
         if job.key:
-            self._keys[job.key] -= 1
+            self._keys[job.owned_key] -= 1
 
 
 def choose(
@@ -55,13 +60,13 @@ def choose(
     now: datetime,
     *,
     held: Mapping[str, int] | None = None,
-    key_rooms: Mapping[str, int] | None = None,
+    key_rooms: Mapping[Key, int] | None = None,
     place: int = 1,
 ) -> list[Due]:
     """Up to `room` of the due jobs, in the order in which to send them.
 
-    `held` is what each tenant has queued or running, `key_rooms` how many more jobs of a key may be; `place` counts
-    the jobs that the queue ever sent, so that the reserved places come round however small `room` is.
+    `held` is what each tenant has queued or running, `key_rooms` how many more jobs of a key may be; `place` counts the
+    jobs that the queue ever sent, so that the reserved places come round however small `room` is.
     """
     jobs, seats = list(due), Seats(room, held or {}, key_rooms or {})
     overdue = iter(sorted((job for job in jobs if now - job.run_at > PATIENCE), key=lambda job: job.run_at))

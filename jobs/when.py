@@ -9,15 +9,16 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from dateparser.date import DateDataParser
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 SOON = timedelta(minutes=1)  # a time that has passed so recently is meant as now
 EXAMPLES = 'Write for example "in 30 minutes", "tomorrow at 9am", "2027-01-31 09:00" or "2027-01-31T09:00+01:00".'
 
 _DURATION = TypeAdapter(timedelta)
 _CALENDAR = re.compile(r"day|week|month|year|decade|tomorrow|tonight|\d\s*(d|w|y|mo)\b", re.IGNORECASE)
-_AMOUNT = re.compile(r"\d+([.,]\d+)?\s*[a-z]+", re.IGNORECASE)  # 30 minutes, 9am, 1h30m, 5 May
+_UNITS = r"[ap]\.?m|st|nd|rd|th|s(ec\w*)?|m(in\w*|o(nths?)?)?|h(r|our)?s?|d(ay)?s?|w(eek|k)?s?|fortnights?|y(r|ear)?s?"
+_MONTHS = r"of|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_AMOUNT = re.compile(rf"\d+([.,]\d+)?\s*({_UNITS}|{_MONTHS})(?![a-z])", re.IGNORECASE)  # 30 minutes, 9am, 1h30m, 5 May
 
 
 def understood(when: datetime | timedelta | str, now: datetime, zone: tzinfo) -> datetime | timedelta:
@@ -39,15 +40,8 @@ def understood(when: datetime | timedelta | str, now: datetime, zone: tzinfo) ->
 
 def _read(text: str, local: datetime) -> datetime | timedelta:
     """`local` is now, as a wall clock of the zone shows it."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    try:
-        if text.startswith("P"):
-            return _DURATION.validate_python(text)
-    except ValidationError:
-        pass
+    if (exact := iso(text)) is not None:
+        return exact
     found, whole = _spoken(text, local)
     if found != _spoken(text, local, "DMY")[0]:
         raise ValueError(f"{_shown(text)} may mean two days. {EXAMPLES}")
@@ -59,8 +53,18 @@ def _read(text: str, local: datetime) -> datetime | timedelta:
     return found
 
 
+def iso(text: str) -> datetime | timedelta | None:
+    """What ISO 8601 makes of it: a moment, or a duration (PT30M). None: it is not written so."""
+    try:
+        return _DURATION.validate_python(text) if text.startswith("P") else datetime.fromisoformat(text)
+    except ValueError:  # pydantic's errors are such too
+        return None
+
+
 def _spoken(text: str, local: datetime, order: str = "MDY") -> tuple[datetime | None, bool]:
     """What the library makes of it, and whether that names a day: of "may" it would make the present day of May."""
+    from dateparser.date import DateDataParser  # 50 ms: few processes read what people say
+
     settings: Any = {"RELATIVE_BASE": local, "PREFER_DATES_FROM": "future", "DATE_ORDER": order}
     read = DateDataParser(languages=["en"], settings=settings).get_date_data(text[:200])
     found = read.date_obj

@@ -6,18 +6,18 @@ limit hold exactly, because they are counted and used in one transaction that ho
 finds the row taken does nothing: another one is at work for it.
 """
 
+import uuid
 from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from jobs import lanes, ledger, limits, pauses, queues, turns
+from jobs.expressions import HELD, in_state
 from jobs.models import Job, Queue
-from jobs.turns import Due
-
-HELD = (Job.State.QUEUED, Job.State.RUNNING)
+from jobs.turns import Due, Key
 
 
 def fill(
@@ -35,18 +35,26 @@ def fill(
         room = room if most is None else min(room, most)
         if room <= 0 or queue in paused.queues:
             return []
-        chosen = _choose(row, tasks, lanes.Shut(paused.tasks, paused.tenants), room, at, held)
-        chosen = chosen[: limits.draw(row, len(chosen), at)]
-        if not chosen:
+        shut = lanes.Shut(paused.tasks, paused.tenants)
+        due = lanes.oldest(queue, tasks, shut, at)
+        few = lanes.first(queue, tasks, shut, at) if due is None else []
+        if len(few) == 1:  # whose turn it is needs no thought: the oldest go
+            moved = ledger.dispatch(queue, tasks, room, few[0].jobs, epoch=epoch, now=now)
+        else:
+            due = lanes.heads(queue, few, at, room=room) if few else due
+            places = {pk: n for n, pk in enumerate(_choose(row, due, tasks, shut, room, at, held))}
+            which = Q(in_state(Job.State.SCHEDULED), pk__among=places)
+            moved = ledger.dispatch(queue, tasks, len(places), which, epoch=epoch, now=now) if places else []
+            moved.sort(key=lambda job: places[job.pk])
+        if moved and limits.draw(row, len(moved), at) < len(moved):
+            transaction.set_rollback(True)  # the row was changed past its lock: nothing of this is certain
             return []
-        places = {job.id: place for place, job in enumerate(chosen)}
-        moved = ledger.dispatch(queue, tasks, len(chosen), chosen=places, epoch=epoch, now=now)
-    return sorted(moved, key=lambda job: places[job.pk])
+        return moved
 
 
 def _held(queue: str) -> Counter[tuple[str, str]]:
     """How many jobs of the queue are in each (state, tenant), of those at the broker or with a worker."""
-    counts = Job.objects.filter(state__in=HELD, queue=queue).values_list("state", "tenant").annotate(Count("pk"))
+    counts = Job.objects.filter(HELD, queue=queue).values_list("state", "tenant").annotate(Count("pk"))
     return Counter({(state, tenant): count for state, tenant, count in counts})
 
 
@@ -62,20 +70,27 @@ def _room(row: Queue, held: Counter[tuple[str, str]], at: datetime) -> int:
 
 
 def _choose(
-    row: Queue, tasks: Collection[str], shut: lanes.Shut, room: int, at: datetime, held: Counter[tuple[str, str]]
-) -> list[Due]:
-    found = lanes.oldest(row.name, tasks, shut, at, room=room)
-    keys: dict[str, int] = {}
+    row: Queue,
+    found: list[Due] | None,
+    tasks: Collection[str],
+    shut: lanes.Shut,
+    room: int,
+    at: datetime,
+    held: Counter[tuple[str, str]],
+) -> list[uuid.UUID]:
+    """The ids of the due jobs whose turn it is, in their order. `found` are all that are due, if they are few."""
+    keys: dict[Key, int] = {}
     if found is None or any(job.key for job in found):
         key_limits = limits.locked_key_limits()
-        counts = Job.objects.filter(state__in=HELD).exclude(concurrency_key="").values_list("concurrency_key")
-        held_keys = dict(counts.annotate(Count("pk")))
+        counts = Job.objects.filter(HELD).exclude(concurrency_key="").values_list("tenant", "concurrency_key")
+        held_keys = {(tenant, key): count for tenant, key, count in counts.annotate(Count("pk"))}
         if found is None:
             full = [key for key, rest in limits.key_rooms(held_keys, held_keys, key_limits).items() if rest <= 0]
             shut = lanes.Shut(shut.tasks, shut.tenants, full)
             found = lanes.crowd(row.name, tasks, shut, at, room=room, widest=max(key_limits.values()))
-        keys = limits.key_rooms({job.key for job in found}, held_keys, key_limits)
+        keys = limits.key_rooms({job.owned_key for job in found}, held_keys, key_limits)
     tenants: Counter[str] = Counter()
     for (_, tenant), count in held.items():
         tenants[tenant] += count
-    return turns.choose(found, room, at, held=tenants, key_rooms=keys, place=row.dispatched + 1)
+    chosen = turns.choose(found, room, at, held=tenants, key_rooms=keys, place=row.dispatched + 1)
+    return [job.id for job in chosen]
