@@ -14,7 +14,7 @@ from django.db.models import Case, F, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from notifications import reminders, timing
+from notifications import reminders, tenants, timing
 from notifications.changes import Plan
 from notifications.models import Booking, Customer, Delivery, Payment
 
@@ -73,11 +73,16 @@ def book(
     time_zone: str | None = None,
     location: str = "",
     external_id: str | None = None,
+    tenant: str | None = None,
 ) -> tuple[Booking, Receipt]:
-    """Make a booking and plan its reminders. `time_zone` is the venue's; without one, the customer's."""
+    """Make a booking and plan its reminders. `time_zone` is the venue's; without one, the customer's.
+
+    With a `tenant` the customer has to be one of theirs: raises tenants.OtherTenant.
+    """
     when = schedule(starts_at, ends_at, time_zone or customer.time_zone)
     with transaction.atomic():
         booking = Booking.objects.create(
+            tenant=tenants.shared_by(tenant, customer),
             customer=customer,
             service=service,
             location=location,
@@ -97,7 +102,11 @@ def reschedule(booking: Booking, *, starts_at: datetime, ends_at: datetime, time
 
 
 def change(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str, **texts: Any) -> Receipt:
-    """Change anything about a booking. Only another time, zone or customer counts as a move."""
+    """Change anything about a booking. Only another time, zone or customer counts as a move.
+
+    Raises tenants.OtherTenant for a customer of another tenant.
+    """
+    tenants.shared_by(booking.tenant, texts.get("customer"))
     when = schedule(starts_at, ends_at, time_zone) | {key: texts[key] for key in ("customer",) if key in texts}
     moved = {
         "revision": F("revision") + unless_same(when),
@@ -105,6 +114,11 @@ def change(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zon
         "confirmed_at": Case(When(**when, then=F("confirmed_at")), default=None),
     }
     return _change(booking, **texts | when | _next_entry() | moved)
+
+
+def describe(booking: Booking, **texts: str) -> Receipt:
+    """Change its service or location, and nothing of when it is; overrides may be for these."""
+    return _change(booking, **texts, **_next_entry())
 
 
 def unless_same(columns: dict[str, Any]) -> Case:
@@ -153,7 +167,7 @@ def _change(booking: Booking, only_if: dict[str, Any] | None = None, /, **change
 def _as_it_is(booking: Booking | None, pk: int) -> str:
     """Why a change was refused."""
     if booking is None or booking.status != Status.BOOKED:
-        return f"Booking {pk} is {Status(booking.status).label.lower() if booking else 'gone'}; nothing was changed."
+        return f"Booking {pk} is {booking.status.replace('_', ' ') if booking else 'gone'}; nothing was changed."
     if booking.starts_at > timezone.now():
         return f"Booking {pk} has not begun or was moved, to {booking.local_start:%Y-%m-%d %H:%M}; nothing was changed."
     return f"Booking {pk} was moved; nothing was changed."

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet
+from django.utils import translation
 
 from jobs import ledger
 from notifications import guarantees
@@ -106,7 +108,9 @@ def _withdraw(deliveries: list[Delivery], reason: str, done: Plan) -> None:
         some = {delivery.pk: delivery for delivery in deliveries[start : start + CHUNK]}
         rows = in_order(Delivery.objects.filter(pk__in=some))
         rows.filter(state=State.PLANNED).update(**guarantees.unless_in_doubt(State.SKIPPED, reason=reason))
-        ledger.cancel(some, Reason(reason).label)
+        with translation.override(settings.LANGUAGE_CODE):  # stored: not in the language of whoever asked
+            why = str(Reason(reason).label)
+        ledger.cancel(some, why)
         for delivery in rows.select_related("digest"):
             (done.withdrawn if delivery.fate == State.SKIPPED else done.in_flight).append(delivery)
 

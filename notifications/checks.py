@@ -14,6 +14,7 @@ from django.core.checks import CheckMessage, Warning as Alert
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
+from jobs.library import clean_up, cleaners
 from notifications import guarantees
 from notifications.channels import CHANNELS, email_apis, sms
 from notifications.channels.email import FILES
@@ -26,6 +27,7 @@ NOWHERE = ("console.EmailBackend", "dummy.EmailBackend", "locmem.EmailBackend")
 def register_all() -> None:
     """Called once, by the app registry."""
     checks.register(check_policies, "punctual")
+    checks.register(check_retention, "punctual")
     checks.register(check_used_channels, checks.Tags.database, deploy=True)
     for check in (check_mail_callbacks, check_sms_sender, check_webhook_targets):
         checks.register(check, checks.Tags.security, deploy=True)
@@ -39,6 +41,17 @@ def check_policies(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
             guarantees.of(channel)
         except (ImproperlyConfigured, KeyError, ValueError) as exc:
             found.append(checks.Error(f"CHANNEL_POLICIES, {channel}: {exc}", id="punctual.E050"))
+    return found
+
+
+def check_retention(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """What nobody meant is refused at the start: nothing that was deleted, or forgotten, comes back."""
+    found: list[CheckMessage] = []
+    for variable, what in (("KEEP_DELIVERIES_DAYS", "old_deliveries"), ("KEEP_PERSONAL_DATA_DAYS", "personal_data")):
+        days, least, most = getattr(settings, variable), cleaners.named(what).least.days, clean_up.CENTURY.days
+        if days and not least <= days <= most:
+            hint = f"Set {variable} to 0, which keeps everything, or to {least} to {most} days."
+            found.append(checks.Error(f"{variable} is {days}.", hint=hint, id="punctual.E051"))
     return found
 
 
@@ -58,7 +71,7 @@ def check_used_channels(app_configs: Apps, databases: Sequence[str] | None = Non
     if not databases:
         return []
     try:
-        rules = list(ReminderRule.objects.filter(active=True).values_list("channels", flat=True))
+        rules = list(ReminderRule.objects.filter(active=True, bulk__isnull=True).values_list("channels", flat=True))
     except DatabaseError:  # not migrated, or not there: others say so
         return []
     used = {channel for channels in rules for channel in channels}

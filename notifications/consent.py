@@ -7,12 +7,14 @@ tables again right before a provider is called.
 
 from collections.abc import Iterable
 
+from celery import shared_task
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 
-from notifications import reconciler
+from jobs.durable import Durable
+from notifications import outcomes, reconciler
 from notifications.models import Channel, Consent, ConsentEvent, Customer, Suppression
 from notifications.reach import normalised as normalised
 
@@ -67,7 +69,7 @@ def suppress(channel: str, address: str, cause: str, detail: str = "") -> bool:
         row = {"cause": Cause(cause).value, "detail": detail[:500]}
         _, new = Suppression.objects.get_or_create(channel=Channel(channel).value, address=address, defaults=row)
         if new:
-            _replan(having(channel, address))
+            replan(channel, address)
     return new
 
 
@@ -78,7 +80,7 @@ def lift(channel: str, address: str, causes: Iterable[str] = Cause.values) -> bo
         rows = Suppression.objects.filter(channel=channel, address=address, cause__in=list(causes))
         lifted, _ = rows.delete()
         if lifted:
-            _replan(having(channel, address))
+            replan(channel, address)
     return bool(lifted)
 
 
@@ -122,6 +124,26 @@ def having(channel: str, address: str) -> QuerySet[Customer]:
     return Customer.objects.alias(lower_email=Lower("email")).filter(which).order_by("pk")
 
 
-def _replan(customers: Iterable[Customer]) -> None:
-    for customer in customers:
+def barred(customers: QuerySet[Customer]) -> QuerySet[Suppression]:
+    """The suppressed addresses that one of these customers has."""
+    theirs = customers.annotate(lower_email=Lower("email"))
+    same = {Channel.EMAIL: "lower_email", Channel.SMS: "phone", Channel.WEBHOOK: "webhook_url"}
+    known = Q(pk__in=())
+    for channel, column in same.items():
+        known |= Q(Exists(theirs.filter(**{column: OuterRef("address")})), channel=channel)
+    return Suppression.objects.filter(known)
+
+
+def replan(channel: str, address: str) -> int:
+    """Plan anew for whoever has that address. Returns how many they are."""
+    people = list(having(channel, address))
+    for customer in people:
         reconciler.replan(customer)
+    return len(people)
+
+
+@shared_task(base=Durable, name=outcomes.REPLAN, internal=True)
+def replan_suppressed(suppression_id: int) -> int:
+    """Plan anew what went to an address that a provider has refused. Returns for how many customers."""
+    found = Suppression.objects.filter(pk=suppression_id).first()
+    return replan(found.channel, found.address) if found else 0  # it may have been lifted since

@@ -32,6 +32,8 @@ def superseded(delivery: Delivery) -> Exists:
         send_at__lte=Now(),
         send_at__gt=spread,
     )
+    if delivery.bulk_id:  # two messages to many say different things, however late
+        later = later.filter(bulk=delivery.bulk_id)
     goes = Q(state=State.PLANNED, useful_until__gt=Now()) & reach.reachable()
     return Exists(later.filter(Q(state__in=TOLD) | Q(reason=Reason.IN_DIGEST) | goes))
 

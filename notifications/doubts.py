@@ -6,8 +6,9 @@ once. The promise: without such a decision a doubt stays, whatever later attempt
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from celery import shared_task
@@ -15,7 +16,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Now
 
-from jobs import ledger
+from jobs import ledger, orders
 from notifications import digests, guarantees, outcomes, reminders
 from notifications.channels import CHANNELS
 from notifications.models import Delivery
@@ -40,7 +41,17 @@ def resolve(ids: Iterable[UUID], outcome: str, who: str, reason: str, *, provide
         raise ValueError("Say who decides, and why: a doubt is resolved for a reason.")
     verb = {"sent": _sent, "not_sent": _not_sent, "resend": _resend}[outcome]
     told = {"detail": f"{outcome}, says {who}: {reason}"} | ({"provider_id": provider_id} if provider_id else {})
-    return sum(verb(pk, told) for pk in ids)
+    return sum(_resolved(pk, outcome, partial(verb, pk, told), orders.Asked(who, reason)) for pk in ids)
+
+
+def _resolved(pk: UUID, outcome: str, resolve_it: Callable[[], bool], asked: orders.Asked) -> bool:
+    """With a line in its job's story, if it still has one."""
+    with transaction.atomic():
+        before = orders.states([pk])
+        done = resolve_it()
+        if done:
+            asked.write(f"doubt: {outcome}", before, dict.fromkeys(before, orders.DONE))
+        return done
 
 
 def in_doubt() -> QuerySet[Delivery]:

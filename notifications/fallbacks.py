@@ -43,9 +43,11 @@ def plan_next(delivery: Delivery, anchor: Booking | Payment, job_for: JobFor) ->
         if channel in tried or reach.obstacle(anchor.customer, channel):
             continue
         following = Delivery(
+            tenant=delivery.tenant,
             rule=delivery.rule,
             booking=delivery.booking,
             payment=delivery.payment,
+            bulk=delivery.bulk,
             customer=anchor.customer,
             channel=channel,
             revision=delivery.revision,

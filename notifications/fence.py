@@ -20,11 +20,12 @@ from notifications.channels.base import Busy
 from notifications.guarantees import QUARANTINE
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from notifications.overrides import switched_on
-from notifications.planning import Reason, State, still_unwanted
+from notifications.planning import OF_CANCELLED, Reason, State, still_unwanted
 
 
-def intend(delivery: Delivery, address: str, job: ledger.Job) -> bool:
-    """Write the intent. The request has to begin within the quarantine of it, or not at all.
+def intend(delivery: Delivery, address: str, job: ledger.Job, *, content: str = "") -> bool:
+    """Write the intent, with the fingerprint of what is about to be handed over. The request has to begin
+    within the quarantine of it, or not at all.
 
     False: something does not hold any more, see `why_not`. Raises Busy for a worker that was stopped meanwhile,
     digests.Changed when the message has to be written anew.
@@ -36,7 +37,7 @@ def intend(delivery: Delivery, address: str, job: ledger.Job) -> bool:
             if crowding.day_is_full(delivery):
                 return False
             wanted = mine.filter(_still_wanted(delivery, address, job))
-            if not wanted.update(state=State.SENDING, token=job.token, intent_at=Now()):
+            if not wanted.update(state=State.SENDING, token=job.token, intent_at=Now(), content=content):
                 return False
             digests.take_along(delivery)
         if time.monotonic() - asked <= QUARANTINE.total_seconds():
@@ -100,8 +101,7 @@ def _open_anchor(delivery: Delivery) -> Exists:
     if delivery.payment_id:
         payments = Payment.objects.filter(pk=OuterRef("payment_id"), revision=OuterRef("revision"))
         return Exists(payments.filter(status=Payment.Status.OPEN))
-    over = delivery.rule.anchor == ReminderRule.Anchor.BOOKING_CANCELLED
-    status = Booking.Status.CANCELLED if over else Booking.Status.BOOKED
+    status = Booking.Status.CANCELLED if delivery.rule.anchor in OF_CANCELLED else Booking.Status.BOOKED
     bookings = Booking.objects.filter(pk=OuterRef("booking_id"), revision=OuterRef("revision"), status=status)
     return Exists(bookings.filter(confirmed_at__isnull=True) if delivery.rule.unless_confirmed else bookings)
 
@@ -116,7 +116,7 @@ def why_not(pk: UUID, job: ledger.Job) -> str:
     if delivery.revision != delivery.anchor.revision:
         return Reason.RESCHEDULED
     conditions = checks(delivery, delivery.customer.address(delivery.channel))
-    conditions.append(("", Q(ledger.holds(job))))
+    conditions += [("", Q(ledger.holds(job))), ("", Q(ledger.holds(job, lasting=QUARANTINE)))]
     flags = {
         f"holds_{n}": Case(When(holds, then=Value(True)), default=Value(False))
         for n, (_, holds) in enumerate(conditions)
@@ -127,6 +127,9 @@ def why_not(pk: UUID, job: ledger.Job) -> str:
             return reason
     if crowding.day_is_full(delivery):
         return Reason.DAY_FULL
-    if held[-1]:
-        raise Busy("the customer's address, or what else they get, was changed at this very moment")
-    raise Stop("the job was cancelled, or given to another worker")
+    *_, ours, lasting = held
+    if not ours:
+        raise Stop("the job was cancelled, or given to another worker")
+    if not lasting:
+        raise Busy("this worker's lease is nearly over: its heartbeats do not come through")
+    raise Busy("the customer's address, or what else they get, was changed at this very moment")

@@ -1,18 +1,18 @@
 """What a channel guarantees when nobody knows whether its provider took a message.
 
-Used by `sending` and `doubts`. `hold`: it is in doubt, and never sent again by itself. `resend`: it is sent again, a
-few times at most, and every repeat is counted. `keyed`: it is sent again under the same key, by which the receiver
-knows a repetition, for as long as it remembers keys; then it is held. The promise: a doubt that nobody resolved
-outlives whatever later attempts bring.
+Used by `sending`, `direct_sending`, `doubts`. `hold`: it is in doubt, and never sent again by itself. `resend`: it is
+sent again, a few times at most, and every repeat is counted. `keyed`: it is sent again under the same key, by which the
+receiver knows a repetition, for as long as it remembers keys; then it is held. The promise: a doubt that nobody
+resolved outlives whatever later attempts bring.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import Case, Value, When
+from django.db.models import Case, F, PositiveSmallIntegerField, Q, Value, When
 
 from notifications.channels import CHANNELS
 from notifications.models import Delivery
@@ -21,6 +21,19 @@ QUARANTINE = timedelta(seconds=10)  # a request begins within this time of its i
 REQUEST = timedelta(seconds=75)  # and is over after this: the time limit of `deliver`
 REPEATS = 3  # a provider that takes everything and never answers must not fill somebody's mailbox
 POLICIES = ("hold", "resend", "keyed")
+COUNT = PositiveSmallIntegerField()
+Outcome = Delivery.Outcome
+
+
+class Attempted(Protocol):
+    """What the policies look at: a delivery, or a direct message."""
+
+    @property
+    def doubts(self) -> int: ...
+    @property
+    def send_at(self) -> datetime: ...
+    @property
+    def intent_at(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +41,7 @@ class Guarantee:
     policy: str
     keys_last: timedelta | None  # how long the receiver remembers a key; None: for good
 
-    def allows_another(self, delivery: Delivery, now: datetime) -> bool:
+    def allows_another(self, delivery: Attempted, now: datetime) -> bool:
         """Whether to send again, with `delivery.doubts` attempts of which nobody knows what became."""
         if self.policy == "resend":
             return delivery.doubts < REPEATS
@@ -49,10 +62,24 @@ def of(channel: str) -> Guarantee:
     return Guarantee(policy, timedelta(hours=float(hours)) if hours else None)
 
 
-def nothing_open_at(delivery: Delivery) -> datetime:
+def nothing_open_at(delivery: Attempted) -> datetime:
     """From when on the request of the last intent is certainly over, whatever became of its worker."""
     since: datetime = delivery.intent_at or delivery.send_at
     return since + QUARANTINE + REQUEST
+
+
+def unknown(state: Delivery.State, why: str) -> dict[str, Any]:
+    """The columns for an attempt of which nobody knows whether it was taken: `state`, and one doubt more.
+
+    A callback may have been faster than the answer: what the provider delivered or bounced, it has taken.
+    """
+    told = Q(outcome__in=[Outcome.DELIVERED, Outcome.BOUNCED, Outcome.COMPLAINED])
+    return {
+        "state": Case(When(told, then=Value(Delivery.State.SENT)), default=Value(state)),
+        "doubts": Case(When(told, then=F("doubts")), default=F("doubts") + 1, output_field=COUNT),
+        "sent_at": Case(When(told, then=F("intent_at")), default=F("sent_at")),
+        "detail": why,
+    }
 
 
 def unless_in_doubt(state: Delivery.State, **others: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ nor counted; `prune` deletes them later, and what was archived long ago.
 from collections.abc import Iterable
 from datetime import timedelta
 
-from celery import shared_task
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -79,8 +78,3 @@ def prune() -> int:
         while chunk := list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
             gone += rows.model._default_manager.filter(pk__in=chunk).delete()[0]
     return gone
-
-
-@shared_task(name="notifications.prune", ignore_result=True)
-def prune_all() -> int:
-    return prune()

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from celery import signature
 from django.db import transaction
-from django.db.models import Case, F, PositiveSmallIntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from jobs import ledger
@@ -19,10 +20,11 @@ from jobs.durable import insist
 from notifications import digests, fallbacks, guarantees, reach
 from notifications.channels.base import Receipt
 from notifications.fallbacks import JobFor
+from notifications.guarantees import COUNT
 from notifications.models import Delivery, Suppression
 
 State, Reason = Delivery.State, Delivery.Reason
-COUNT = PositiveSmallIntegerField()
+REPLAN = "notifications.replan_suppressed"  # by name: it plans, and planning knows this module
 ELSEWHERE = (Reason.NO_ADDRESS, Reason.OPTED_OUT, Reason.SUPPRESSED, Reason.OTHER_CHANNEL)  # of this channel only
 
 
@@ -58,19 +60,9 @@ class Intent:
         return bool(insist(partial(_end_and_go_on, self.rows, self.delivery, self.job_for, end, only_if_next=True)))
 
     def unknown(self, why: str, *, again: bool) -> str:
-        """Nobody knows whether it was taken: counted, whatever comes after it. Returns the delivery's state.
-
-        A callback may have been faster than the answer: what the provider delivered or bounced, it has taken.
-        """
+        """Nobody knows whether it was taken: counted, whatever comes after it. Returns the delivery's state."""
         mine = self.rows.filter(state=State.SENDING)  # one who gave it up for dead has counted it already
-        had = [Delivery.Outcome.DELIVERED, Delivery.Outcome.BOUNCED, Delivery.Outcome.COMPLAINED]
-        told, otherwise = Q(outcome__in=had), State.PLANNED if again else State.IN_DOUBT
-        changes = {
-            "state": Case(When(told, then=Value(State.SENT)), default=Value(otherwise)),
-            "doubts": Case(When(told, then=F("doubts")), default=F("doubts") + 1, output_field=COUNT),
-            "sent_at": Case(When(told, then=F("intent_at")), default=F("sent_at")),
-            "detail": why,
-        }
+        changes = guarantees.unknown(State.PLANNED if again else State.IN_DOUBT, why)
         insist(lambda: mine.update(**changes))
         return str(Delivery.objects.values_list("state", flat=True).get(pk=self.delivery.pk))
 
@@ -109,9 +101,12 @@ def rerouted_unsent(delivery: Delivery, job_for: JobFor, why: str) -> bool:
 
 
 def suppress_address(delivery: Delivery, cause: str, detail: str) -> None:
+    """What else is planned for it follows as soon as a job can: to lock its bookings here would be out of order."""
     address = reach.normalised(delivery.channel, delivery.customer.address(delivery.channel))
-    barred = Suppression(channel=delivery.channel, address=address, cause=cause, detail=detail)
-    Suppression.objects.bulk_create([barred], ignore_conflicts=True)
+    named = {"channel": delivery.channel, "address": address}
+    barred, new = Suppression.objects.get_or_create(**named, defaults={"cause": cause, "detail": detail})
+    if new:
+        signature(REPLAN, (barred.pk,)).delay()
 
 
 def end_for_good(rows: QuerySet[Delivery], delivery: Delivery, job_for: JobFor, **columns: Any) -> bool:

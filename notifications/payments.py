@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 
-from notifications import reminders, timing
+from notifications import reminders, tenants, timing
 from notifications.bookings import FIRST_YEAR, LAST_YEAR, NotOpen, Receipt, unless_same
 from notifications.models import Booking, Customer, Payment
 
@@ -45,12 +45,17 @@ def request_payment(
     time_zone: str | None = None,
     booking: Booking | None = None,
     external_id: str | None = None,
+    tenant: str | None = None,
 ) -> tuple[Payment, Receipt]:
-    """Ask for money by a date, and plan the reminders. `amount` is in minor units."""
+    """Ask for money by a date, and plan the reminders. `amount` is in minor units.
+
+    Customer and booking are of one tenant, and of this if it is given: raises tenants.OtherTenant.
+    """
     zone = time_zone or customer.time_zone
     timing.zone(zone)
     with transaction.atomic():
         payment = Payment.objects.create(
+            tenant=tenants.shared_by(tenant, customer, booking),
             customer=customer,
             booking=booking,
             subject=subject,
@@ -115,7 +120,11 @@ def postpone(payment: Payment, due_on: date) -> Receipt:
 
 
 def change(payment: Payment, *, amount: int, currency: str, due_on: date, **others: Any) -> Receipt:
-    """Change anything about a payment. Only another due date, zone or customer counts as a move."""
+    """Change anything about a payment. Only another due date, zone or customer counts as a move.
+
+    Raises tenants.OtherTenant for a customer or booking of another tenant.
+    """
+    tenants.shared_by(payment.tenant, others.get("customer"), others.get("booking"))
     dated = {"due_on": due_date(due_on)} | {key: others[key] for key in ("time_zone", "customer") if key in others}
     changes = others | dated | money(amount, currency)
     return _change(
@@ -167,7 +176,7 @@ def _change(
 def _as_it_is(pk: int, current: Any, from_: tuple[Status, ...]) -> str:
     """Why a change was refused."""
     if current is None or current["status"] not in from_:
-        status = Status(current["status"]).label.lower() if current else "gone"
+        status = str(current["status"]).replace("_", " ") if current else "gone"
         return f"Payment {pk} is {status}; nothing was changed."
     left = current["paid_amount"] - current["refunded_amount"]
     return f"Of payment {pk} only {left} came in (minor units); nothing was changed."

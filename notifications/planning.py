@@ -6,29 +6,30 @@ belongs to an occurrence is one group of deliveries: the waiting one, and those 
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
 from django.db.models import prefetch_related_objects
 
-from notifications import timing
+from notifications import tenants, timing
 from notifications.changes import Changes, Plan
-from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
+from notifications.models import Booking, Delivery, Payment, ReminderRule
+from notifications.occurrences import EVENTS, Anchor, empty, how_many, nominal, window
 from notifications.overrides import Overrides, rule_of
 from notifications.routes import UNREACHABLE, Routes
 
 State, Reason = Delivery.State, Delivery.Reason
-Anchor = Booking | Payment
 Kind, Status = ReminderRule.Anchor, Booking.Status
 
 BOOKING_KINDS = (Kind.BOOKING_START, Kind.BOOKING_MADE, Kind.BOOKING_MOVED, Kind.BOOKING_CANCELLED)
-EVENTS = {Kind.BOOKING_MADE: "made_at", Kind.BOOKING_MOVED: "moved_at", Kind.BOOKING_CANCELLED: "closed_at"}
+BULK_KINDS = frozenset({Kind.BULK_MESSAGE, Kind.BULK_MOVE, Kind.BULK_CANCEL})  # see circulars.py
+OF_CANCELLED = frozenset({Kind.BOOKING_CANCELLED, Kind.BULK_CANCEL})  # they speak of bookings that are off
 NEWS = timedelta(minutes=5)  # what happened longer ago is not told as if it were new
 # Skipped for one of these, a delivery may still go out when the reason is gone. Anything else has been decided.
 RESTORABLE = frozenset(
     {Reason.LEAD_TIME_PAST, Reason.CANCELLED, Reason.PAID, Reason.DISPUTED, Reason.WRITTEN_OFF, Reason.CONFIRMED}
-    | {Reason.RULE_OFF, Reason.QUIET_HOURS, Reason.OTHER_CHANNEL}
+    | {Reason.RULE_OFF, Reason.QUIET_HOURS, Reason.OTHER_CHANNEL, Reason.NOT_CANCELLED}
     | UNREACHABLE
 )
 PAYMENT_OVER = {
@@ -46,15 +47,20 @@ def decide(
     *,
     rules: Sequence[ReminderRule] | None = None,
     overrides: Overrides | None = None,
-) -> None:
+) -> list[Delivery]:
     """Collect in `changes` what has to happen to the deliveries of `anchors`, all of one kind, and at least one.
 
+    Returns the deliveries of messages to many, which no rule of these makes: see `circulars.follow`.
+
+    A tenant's own rule makes messages of its own anchors only.
     `rules` and `overrides` are those of the database, unless a preview tries others; deliveries of rules that are not
     among them are left alone. The number of queries does not depend on the number of anchors.
     """
     name, kinds = ("booking", BOOKING_KINDS) if isinstance(anchors[0], Booking) else ("payment", (Kind.PAYMENT_DUE,))
-    chosen = [rule for rule in (ReminderRule.objects.all() if rules is None else rules) if rule.anchor in kinds]
-    overrides = overrides or Overrides.of(chosen)
+    of_whom = {"", *(anchor.tenant for anchor in anchors)}
+    stored = ReminderRule.objects.filter(anchor__in=kinds, tenant__in=of_whom)
+    chosen = [rule for rule in (stored if rules is None else rules) if rule.anchor in kinds]
+    overrides = overrides or Overrides.of(chosen, of_whom)
     # What the caller has selected already is not fetched again.
     prefetch_related_objects(list(anchors), "customer", *([] if name == "booking" else ["booking"]))
     routes = Routes(anchor.customer for anchor in anchors)
@@ -65,12 +71,14 @@ def decide(
     for delivery in deliveries:
         existing[getattr(delivery, f"{name}_id"), delivery.rule_id].append(delivery)
     for anchor in anchors:
-        for rule in chosen:
+        for rule in (rule for rule in chosen if tenants.speaks_to(rule, anchor.tenant)):
             have = existing.pop((anchor.pk, rule.pk), [])
             _compare(overrides.apply(rule, anchor), anchor, have, routes, changes, done, now)
-    for delivery in chain.from_iterable(existing.values()):  # of rules that are about something else by now
-        if delivery.state == State.PLANNED:
+    left = list(chain.from_iterable(existing.values()))
+    for delivery in left:  # of rules that are about something else by now
+        if delivery.state == State.PLANNED and not delivery.bulk_id:
             changes.withdraw(delivery, Reason.RULE_OFF)
+    return [delivery for delivery in left if delivery.bulk_id]
 
 
 def unwanted(rule: ReminderRule, anchor: Anchor) -> str:
@@ -78,10 +86,13 @@ def unwanted(rule: ReminderRule, anchor: Anchor) -> str:
     if isinstance(anchor, Payment):
         if anchor.status != Payment.Status.OPEN:
             return PAYMENT_OVER.get(Payment.Status(anchor.status), Reason.CANCELLED)
-    elif anchor.status != (Status.CANCELLED if rule.anchor == Kind.BOOKING_CANCELLED else Status.BOOKED):
-        return Reason.CANCELLED
+    elif rule.anchor not in OF_CANCELLED:
+        if anchor.status != Status.BOOKED:
+            return Reason.CANCELLED
+    elif anchor.status != Status.CANCELLED and rule.active:
+        return Reason.NOT_CANCELLED
     if not rule.active:
-        return Reason.RULE_OFF
+        return Reason.CALLED_OFF if rule.anchor in BULK_KINDS else Reason.RULE_OFF
     if rule.unless_confirmed and isinstance(anchor, Booking) and anchor.confirmed_at:
         return Reason.CONFIRMED
     return ""
@@ -91,58 +102,6 @@ def still_unwanted(delivery: Delivery) -> str:
     """The same for a delivery that is about to be sent, and why its channel does not reach the customer."""
     customer = delivery.customer
     return unwanted(rule_of(delivery), delivery.anchor) or Routes([customer]).why_not(customer, delivery.channel)
-
-
-# --- When ----------------------------------------------------------------------------------------------
-
-
-def window(rule: ReminderRule, anchor: Anchor, occurrence: int, since: datetime) -> timing.Window | None:
-    """When an occurrence that was first planned at `since` goes out. None: not at all, because of quiet hours."""
-    key = f"{type(anchor).__name__}:{anchor.pk}"
-    quiet = quiet_hours(rule, anchor.customer)
-    return timing.settled(
-        nominal(rule, anchor, occurrence), quiet, since=since, key=key, tolerance=rule.tolerance or timedelta()
-    )
-
-
-def nominal(rule: ReminderRule, anchor: Anchor, occurrence: int = 0) -> timing.Window:
-    """When the rule says that it goes out, whatever the hour. Of a series, each ends when the next one is due."""
-    when = _nth(rule, anchor, occurrence)
-    if occurrence < rule.repeat_times and rule.anchor not in EVENTS:
-        return replace(when, useful_until=min(when.useful_until, _nth(rule, anchor, occurrence + 1).send_at))
-    return when
-
-
-def _nth(rule: ReminderRule, anchor: Anchor, occurrence: int) -> timing.Window:
-    later = (rule.repeat_every or timedelta()) * occurrence
-    if isinstance(anchor, Payment):
-        return timing.around_date(anchor.due_on, anchor.time_zone, rule.offset, rule.at_time, rule.useful_for, later)
-    if rule.anchor in EVENTS:
-        happened_at = getattr(anchor, EVENTS[Kind(rule.anchor)]) or anchor.created_at
-        return timing.of_event(happened_at, anchor.starts_at, rule.offset, rule.useful_for)
-    return timing.around_start(anchor.starts_at, anchor.time_zone, rule.offset, rule.at_time, rule.useful_for, later)
-
-
-def quiet_hours(rule: ReminderRule, customer: Customer) -> timing.Quiet | None:
-    if rule.quiet_from is None or rule.quiet_until is None:
-        return None
-    return timing.Quiet(rule.quiet_from, rule.quiet_until, customer.time_zone, rule.quiet)
-
-
-def _occurrences(rule: ReminderRule, anchor: Anchor) -> int:
-    """How many messages the rule makes of the anchor."""
-    if rule.anchor not in EVENTS:
-        many = 1 + rule.repeat_times
-        if isinstance(anchor, Booking):  # of no use after the start, so it is not repeated then
-            return next((n for n in range(1, many) if _empty(nominal(rule, anchor, n))), many)
-        return many
-    happened = getattr(anchor, EVENTS[Kind(rule.anchor)])
-    # It was made before it was moved: what is told is the last change.
-    return int(bool(happened) and (rule.anchor != Kind.BOOKING_MADE or anchor.revision == 1))
-
-
-def _empty(when: timing.Window) -> bool:
-    return when.useful_until <= when.send_at
 
 
 # --- What to do ----------------------------------------------------------------------------------------
@@ -174,7 +133,7 @@ def _compare(
         if why_not == Reason.CONFIRMED and not groups:  # the others say themselves why there is nothing
             _Occurrence(rule, anchor, 0, [], routes, changes, done, now).end(why_not)
         return
-    many = _occurrences(rule, anchor)
+    many = how_many(rule, anchor)
     for occurrence in range(many):
         _Occurrence(rule, anchor, occurrence, groups.pop(occurrence, []), routes, changes, done, now).decide()
     for delivery in chain.from_iterable(groups.values()):  # the rule was made to repeat less often
@@ -211,7 +170,7 @@ class _Occurrence:
         elif current and current.state == State.PLANNED:
             self._keep(current, when)
             self._withdraw_others(planned, current)
-        elif when.send_at > self.now or (planned and when.useful_until > self.now):
+        elif self._still_to_come(current, when) or (planned and when.useful_until > self.now):
             others = self._withdraw_others(planned, None)
             if current:
                 self.changes.restore(current, when, instead_of=others)
@@ -228,9 +187,14 @@ class _Occurrence:
             return window(self.rule, self.anchor, self.number, self.now)
         return when
 
+    def _still_to_come(self, current: Delivery | None, when: timing.Window) -> bool:
+        """Not what was too late when it was planned first, though the night has moved it to a time that is to come."""
+        missed = current is not None and current.reason == Reason.LEAD_TIME_PAST and self._missed(when)
+        return when.send_at > self.now and not missed
+
     def _missed(self, when: timing.Window) -> bool:
         late = NEWS if self.rule.anchor in EVENTS else timedelta()
-        return nominal(self.rule, self.anchor, self.number).send_at + late <= self.now or _empty(when)
+        return nominal(self.rule, self.anchor, self.number).send_at + late <= self.now or empty(when)
 
     def end(self, reason: str) -> None:
         """It is not to go out: withdraw what waits, or record that there never was anything."""
@@ -260,6 +224,7 @@ class _Occurrence:
 
     def _add(self, channel: str, when: timing.Window, skip: str, instead_of: Sequence[Delivery] = ()) -> None:
         delivery = Delivery(
+            tenant=self.anchor.tenant,
             rule=self.rule,
             customer_id=self.anchor.customer_id,
             channel=channel,

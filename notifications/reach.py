@@ -24,7 +24,9 @@ def conditions(channel: str, address: str) -> list[tuple[str, Q]]:
     said = Consent.objects.filter(customer=OuterRef("customer_id"), channel=channel)
     not_refused = ~Q(Exists(said.filter(granted=False)))
     column = COLUMNS.get(Channel(channel))
-    same = Q(Exists(Customer.objects.filter(pk=OuterRef("customer_id"), **{column: address}))) if column else Q()
+    # An inbox everybody has. Not an empty Q, which `fence.why_not` could not ask for.
+    always = Q(pk__isnull=False)
+    same = Q(Exists(Customer.objects.filter(pk=OuterRef("customer_id"), **{column: address}))) if column else always
     barred = Suppression.objects.filter(channel=channel, address=normalised(channel, address))
     return [
         (Reason.NO_ADDRESS, same if address else Q(pk__in=[])),

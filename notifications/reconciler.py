@@ -12,40 +12,47 @@ from uuid import UUID
 
 from celery import shared_task
 from django.db import transaction
-from django.db.models import F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from jobs import ledger
+from jobs import ledger, orders
 from jobs.durable import Durable
-from notifications import guarantees, zones
+from notifications import direct_ends, guarantees, zones
 from notifications.changes import CHUNK, Plan, Reason, State, in_order
 from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule, RuleOverride
 from notifications.planning import BOOKING_KINDS
-from notifications.reminders import plan
+from notifications.reminders import job_for, plan
+from notifications.reports import mail_ends
 
 
 def reconcile(
-    *, now: datetime | None = None, dry_run: bool = False, only: ReminderRule | None = None
+    *,
+    now: datetime | None = None,
+    dry_run: bool = False,
+    only: ReminderRule | None = None,
+    tenant: str | None = None,
 ) -> Iterator[Plan]:
     """Plan every upcoming booking and open payment, a chunk per transaction. Yields what each chunk changed.
 
-    With `dry_run` each chunk is rolled back: it yields what would change. `only` leaves the other rules alone.
+    With `dry_run` each chunk is rolled back: it yields what would change. `only` leaves the other rules alone, `tenant`
+    the bookings and payments of other tenants.
     """
     now = now or timezone.now()
-    for rows in _upcoming(now) if only is None else concerned(only, now):
-        yield from _in_chunks(rows, now, dry_run, only)
+    for rows in upcoming(now) if only is None else concerned(only, now):
+        yield from _in_chunks(rows if tenant is None else rows.filter(tenant=tenant), now, dry_run, only)
 
 
 def concerned(rule: ReminderRule, now: datetime) -> list[QuerySet[Any]]:
     """The upcoming bookings, or open payments, that a changed rule may speak of, or has spoken of so far."""
-    bookings, payments = _upcoming(now, rule)
+    bookings, payments = (rows.filter(tenant=rule.tenant) if rule.tenant else rows for rows in upcoming(now, rule))
     planned = Delivery.objects.filter(rule=rule.pk, state=State.PLANNED)
     of_bookings = rule.anchor in BOOKING_KINDS
     found = [bookings] if of_bookings or planned.filter(booking__isnull=False).exists() else []
     return found + ([payments] if not of_bookings or planned.filter(payment__isnull=False).exists() else [])
 
 
-def _upcoming(now: datetime, *more: ReminderRule) -> list[QuerySet[Any]]:
+def upcoming(now: datetime, *more: ReminderRule) -> list[QuerySet[Any]]:
+    """Whatever may still be reminded of: bookings, and payments. `more` are rules that are not stored."""
     # A rule may also speak after the start: its bookings are not over yet.
     offsets = [rule.offset for rule in (*ReminderRule.objects.all(), *more)]
     offsets += [row.offset for row in RuleOverride.objects.filter(offset__isnull=False) if row.offset]
@@ -74,8 +81,11 @@ def _in_chunks(rows: QuerySet[Any], now: datetime, dry_run: bool, only: Reminder
 def replan(customer: Customer) -> None:
     """Plan what is still to come for one customer, whose address may have changed."""
     with transaction.atomic():
+        # Also of what is cancelled or has begun something may wait to be said.
+        said = Exists(Delivery.objects.filter(booking=OuterRef("pk"), state=State.PLANNED))
+        still_on = Q(status=Booking.Status.BOOKED, starts_at__gt=timezone.now())
         todo: tuple[QuerySet[Any], ...] = (
-            customer.bookings.filter(status=Booking.Status.BOOKED, starts_at__gt=timezone.now()),
+            customer.bookings.filter(still_on | Q(said)),
             customer.payments.filter(status=Payment.Status.OPEN),
         )
         for rows in todo:
@@ -111,16 +121,18 @@ def settle() -> int:
     return ended
 
 
-def withdraw(ids: Iterable[UUID], who: str) -> int:
-    """Take planned deliveries back. Returns how many will certainly not go out."""
+def withdraw(ids: Iterable[UUID], who: str) -> dict[UUID, str]:
+    """Take planned deliveries back. The receipt of each that was: withdrawn, or in doubt.
+
+    In doubt is what an earlier attempt may have sent. What does not wait is not in it; its job is asked to stop.
+    """
     wanted = list(ids)
     with transaction.atomic():
         rows = in_order(Delivery.objects.filter(pk__in=wanted, state=State.PLANNED))
-        end = guarantees.unless_in_doubt(State.SKIPPED, reason=Reason.JOB_CANCELLED, detail=f"by {who}")
-        certain = rows.filter(doubts=0).count()  # of the others an earlier attempt may have been taken
-        rows.update(**end)
-        ledger.cancel(wanted, f"withdrawn by {who}")
-    return certain
+        receipts = {pk: "in doubt" if doubts else "withdrawn" for pk, doubts in rows.values_list("pk", "doubts")}
+        rows.update(**guarantees.unless_in_doubt(State.SKIPPED, reason=Reason.JOB_CANCELLED, detail=f"by {who}"))
+        orders.cancel(wanted, by=who, reason=f"withdrawn by {who}")
+    return receipts
 
 
 def resend(ids: Iterable[UUID], who: str) -> int:
@@ -130,18 +142,24 @@ def resend(ids: Iterable[UUID], who: str) -> int:
     with transaction.atomic():
         rows = Delivery.objects.filter(pk__in=wanted, state__in=again, send_at__lte=timezone.now())
         chosen = list(rows.select_for_update().values_list("pk", flat=True))
-        Delivery.objects.filter(pk__in=chosen).update(state=State.PLANNED, reason="", detail=f"sent again by {who}")
-        return len(ledger.retry(chosen))
+        rows_again = Delivery.objects.filter(pk__in=chosen)
+        rows_again.update(state=State.PLANNED, reason="", detail=f"sent again by {who}")
+        before = orders.states(chosen)
+        ledger.enqueue_many([job_for(delivery) for delivery in rows_again])  # what was skipped at once never had one
+        ledger.retry(chosen)
+        asked = orders.Asked(who, f"sent again by {who}")
+        asked.write("resend", {pk: before.get(pk, "") for pk in chosen}, dict.fromkeys(chosen, orders.DONE))
+    return len(chosen)
 
 
-@shared_task(base=Durable, name="notifications.reconcile")
+@shared_task(base=Durable, name="notifications.reconcile", internal=True)
 def reconcile_all() -> int:
     """Returns the number of deliveries that had to be changed."""
     zones.refresh()
     return sum(done.changes for done in reconcile())
 
 
-@shared_task(base=Durable, name="notifications.apply_rule")
+@shared_task(base=Durable, name="notifications.apply_rule", internal=True)
 def apply_rule(rule_id: int) -> int:
     """Plan anew what a changed rule is about. Returns the number of deliveries that were changed."""
     return sum(done.changes for done in reconcile(only=ReminderRule.objects.get(pk=rule_id)))
@@ -150,3 +168,5 @@ def apply_rule(rule_id: int) -> int:
 @shared_task(name="notifications.settle", ignore_result=True)
 def settle_all() -> None:
     settle()
+    direct_ends.settle()
+    mail_ends.settle()

@@ -7,6 +7,7 @@ once, and never for an anchor that was cancelled, moved or paid before the inten
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from jobs import ledger
 from jobs.durable import Durable, Priority
-from notifications import planning, sending
+from notifications import circulars, planning, sending
 from notifications.changes import Changes, Plan
 from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Booking, Delivery, Payment, ReminderRule
@@ -36,7 +37,9 @@ def plan(
     done = Plan()
     if anchors:
         changes = Changes(job_for)
-        planning.decide(anchors, changes, done, now or timezone.now(), rules=None if only is None else [only])
+        rules = None if only is None else [only]
+        circular = planning.decide(anchors, changes, done, now or timezone.now(), rules=rules)
+        circulars.follow(circular, [anchor for anchor in anchors if isinstance(anchor, Booking)], changes, done)
         changes.apply(done)
     return done
 
@@ -45,9 +48,10 @@ def job_for(delivery: Delivery) -> ledger.Job:
     """No useful_until on the row: `deliver` itself finds out that it is too late, and says so on the delivery."""
     tag = f"booking:{delivery.booking_id}" if delivery.booking_id else f"payment:{delivery.payment_id}"
     priority = urgency(delivery.useful_until - delivery.send_at)
-    return deliver.job(
-        (str(delivery.pk),), task_id=delivery.pk, eta=delivery.send_at, correlation_id=tag, priority=priority
-    )
+    if delivery.bulk_id and priority == Priority.NORMAL:
+        priority = Priority.LOW  # fifty thousand at once must not make the reminders late
+    options: dict[str, Any] = {"correlation_id": tag, "priority": priority, "tenant": delivery.tenant}
+    return deliver.job((str(delivery.pk),), task_id=delivery.pk, eta=delivery.send_at, **options)
 
 
 def urgency(useful: timedelta) -> Priority:
@@ -66,6 +70,7 @@ def urgency(useful: timedelta) -> Priority:
     base=Durable,
     bind=True,
     name="notifications.deliver",
+    internal=True,
     queue="messages",
     autoretry_for=(Busy, OperationalError, InterfaceError),
     throws=(Busy, Refused, Unknown),

@@ -4,10 +4,12 @@ Called by `reminders.deliver` right before sending, so a changed name or place i
 planned weeks ago, and "in 40 minutes" is true when it is read.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from email.utils import parseaddr
+from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,22 +23,45 @@ from django.utils.translation import gettext
 from notifications import invitations, links, overrides
 from notifications.channels.base import Message
 from notifications.models import Booking, Channel, Customer, Delivery, Payment, ReminderRule
-from notifications.wording import Words, words
+from notifications.wording import Words, of_bulk, words
 
-NOTICES = frozenset(
+NOTICES = frozenset(  # of what the customer's calendar has to follow
     kind for kind in ReminderRule.Anchor.values if kind.startswith("booking_") and kind != "booking_start"
-)
+) | {ReminderRule.Anchor.BULK_MOVE, ReminderRule.Anchor.BULK_CANCEL}
 
 
-def render(delivery: Delivery, *, payments: Sequence[Payment] = (), now: datetime | None = None) -> Message:
-    """`payments` are all that a digest is about. Raises `wording.BadTemplate` when the words are missing or wrong."""
+def render(
+    delivery: Delivery,
+    *,
+    payments: Sequence[Payment] = (),
+    now: datetime | None = None,
+    own: Words | None = None,
+    harmless: bool = False,
+) -> Message:
+    """`payments` are all that a digest is about. Raises `wording.BadTemplate` when the words are missing or wrong.
+
+    For a look at them: `own` words instead of the stored ones; `harmless` links do nothing in the customer's name.
+    """
     customer, channel, rule = delivery.customer, delivery.channel, overrides.rule_of(delivery)
     facts = facts_of(delivery.anchor, customer, payments=payments, now=now)
     facts["level"] = rule.level + delivery.occurrence
     if channel == Channel.EMAIL:
         facts |= _unsubscribing(customer)
-    said = words(rule.message, channel, customer.locale).say(facts)
+    if harmless:
+        facts |= {name: settings.PUBLIC_URL for name in ("confirm_url", "unsubscribe_url") if facts.get(name)}
+    said = (own or _words(delivery, rule.message)).say(facts)
     return _message(delivery, said, facts, now or timezone.now())
+
+
+def fingerprint(message: Message) -> str:
+    """Of what the recipient reads; whom it goes to the fence has checked."""
+    return sha256(json.dumps([message.subject, message.text, message.html]).encode()).hexdigest()
+
+
+def _words(delivery: Delivery, message: str) -> Words:
+    if delivery.bulk is not None:
+        return of_bulk(delivery.bulk.parameters["message"], delivery.channel)
+    return words(message, delivery.channel, delivery.customer.locale, delivery.customer.tenant)
 
 
 def _message(delivery: Delivery, said: Words, facts: dict[str, Any], now: datetime) -> Message:
@@ -68,10 +93,13 @@ def _message(delivery: Delivery, said: Words, facts: dict[str, Any], now: dateti
 def facts_of(
     anchor: Booking | Payment, customer: Customer, *, payments: Sequence[Payment] = (), now: datetime | None = None
 ) -> dict[str, Any]:
-    """What words may say, already in the customer's language. Plain values: words get no hold of the tables."""
+    """What words may say, already in the customer's language. Plain values: words get no hold of the tables.
+
+    What there is not is None and never an empty text: to Liquid that is as true as any other.
+    """
     locale = _locale(customer.locale)
     facts: dict[str, Any] = {"customer": {"name": customer.name}, "locale": str(locale).replace("_", "-"), "level": 0}
-    facts |= {"unsubscribe_url": "", "unsubscribe_text": ""}
+    facts |= {"unsubscribe_url": None, "unsubscribe_text": None}
     if isinstance(anchor, Booking):
         return facts | _of_booking(anchor, customer, locale, now or timezone.now())
     return facts | _of_payment(anchor, locale) | _of_payments(payments or [anchor], locale)
@@ -81,13 +109,19 @@ def _of_booking(booking: Booking, customer: Customer, locale: Locale, now: datet
     venue, own = ZoneInfo(booking.time_zone), ZoneInfo(customer.time_zone)
     differs = booking.starts_at.astimezone(venue).utcoffset() != booking.starts_at.astimezone(own).utcoffset()
     return {
-        "booking": {"service": booking.service, "location": booking.location, "confirmed": bool(booking.confirmed_at)},
+        "booking": {
+            "service": booking.service,
+            "location": booking.location or None,
+            "confirmed": bool(booking.confirmed_at),
+        },
         "starts": format_datetime(booking.starts_at, "full", tzinfo=venue, locale=locale),
         "starts_short": _plain(format_datetime(booking.starts_at, "short", tzinfo=venue, locale=locale)),
-        "starts_for_customer": format_datetime(booking.starts_at, "full", tzinfo=own, locale=locale) if differs else "",
+        "starts_for_customer": format_datetime(booking.starts_at, "full", tzinfo=own, locale=locale)
+        if differs
+        else None,
         "starts_in": format_timedelta(booking.starts_at - now, add_direction=True, threshold=1.5, locale=locale),
         "zone": get_timezone_name(booking.starts_at.astimezone(venue), locale=locale),
-        "confirm_url": links.confirm_url(booking) if not booking.confirmed_at and booking.starts_at > now else "",
+        "confirm_url": links.confirm_url(booking) if not booking.confirmed_at and booking.starts_at > now else None,
     }
 
 

@@ -17,8 +17,9 @@ from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Message, Refused, Unknown
 from notifications.fallbacks import JobFor
 from notifications.models import Delivery
+from notifications.occurrences import quiet_hours
 from notifications.outcomes import Intent
-from notifications.planning import Reason, State, quiet_hours, still_unwanted
+from notifications.planning import Reason, State, still_unwanted
 
 BACKOFF, LONGEST_BACKOFF = 5, 900  # seconds: the first pause after a provider was busy, and the longest
 LOOK_AGAIN = timedelta(seconds=30)  # at a digest that is being sent
@@ -34,8 +35,8 @@ class Look:
 
 
 def look(pk: UUID | str) -> Look | None:
-    rows = Delivery.objects.select_related("rule", "customer", "booking", "payment", "digest").annotate(now=Now())
-    row = rows.filter(pk=pk).first()
+    with_all = ("rule", "customer", "booking", "payment", "digest", "bulk")
+    row = Delivery.objects.select_related(*with_all).annotate(now=Now()).filter(pk=pk).first()
     return None if row is None else Look(row, row.now)
 
 
@@ -93,7 +94,7 @@ def _attempt(task: Durable, seen: Look, job_for: JobFor) -> str:
         except Busy as exc:
             return _left_alone(delivery, exc, job_for)
         try:
-            if not fence.intend(delivery, message.to, job):
+            if not fence.intend(delivery, message.to, job, content=rendering.fingerprint(message)):
                 return _explained(delivery, job, job_for)
         except digests.Changed:
             continue
@@ -116,7 +117,9 @@ def _explained(delivery: Delivery, job: Job, job_for: JobFor) -> str:
     seen = look(delivery.pk)
     if seen is None:
         return "withdrawn"
-    if seen.delivery.state == State.PLANNED and seen.delivery.send_at > seen.now:
+    if seen.delivery.state != State.PLANNED:
+        return seen.delivery.state  # whoever decided that has said why
+    if seen.delivery.send_at > seen.now:
         raise Snooze(seen.delivery.send_at)  # it was moved
     return outcomes.skipped(seen.delivery, job_for, fence.why_not(delivery.pk, job))
 

@@ -15,17 +15,19 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast, Lower
+from django.utils.translation import gettext as _, gettext_lazy
 
 from notifications import planning
 from notifications.models import Booking, Channel, Consent, Delivery, Payment, ReminderRule, Suppression
-from notifications.planning import Anchor, Reason, State
+from notifications.occurrences import Anchor
+from notifications.planning import Reason, State
 
 ABOUT: dict[type[Anchor], tuple[str, ...]] = {
     Booking: tuple(kind for kind in ReminderRule.Anchor.values if kind.startswith("booking")),
     Payment: (ReminderRule.Anchor.PAYMENT_DUE,),
 }
 ADDRESSES = {Channel.EMAIL: Lower("customer__email"), Channel.SMS: Cast("customer__phone", TextField())}
-OPEN_END = "not planned yet: `manage.py schedule_reminders` does it, as beat does every hour"
+OPEN_END = gettext_lazy("not planned yet: `manage.py schedule_reminders` does it, as beat does every hour")
 
 
 class NotFound(LookupError):
@@ -46,6 +48,8 @@ class Answer:
     occurrence: int = 0
     send_at: datetime | None = None
     sent_at: datetime | None = None
+    detail: str = ""  # what the provider or the error said
+    outcome: str = ""  # a value of Delivery.Outcome
 
 
 def find(text: str, kind: type[Anchor] = Booking) -> Anchor:
@@ -83,13 +87,14 @@ def why(anchor: Anchor) -> list[Answer]:
     """One query for an anchor of `find` or `asked`: the oldest revision first within a rule."""
     mine = Q(**{f"deliveries__{type(anchor).__name__.lower()}": anchor})
     rules = ReminderRule.objects.annotate(mine=FilteredRelation("deliveries", condition=mine))
-    rules = rules.filter(Q(anchor__in=ABOUT[type(anchor)]) | Q(mine__isnull=False))
+    of_whom = Q(anchor__in=ABOUT[type(anchor)], tenant__in={"", anchor.tenant})
+    rules = rules.filter(of_whom | Q(mine__isnull=False))
     columns = ("pk", "channel", "state", "reason", "detail", "revision", "occurrence", "send_at", "sent_at", "outcome")
     rows = rules.annotate(**{f"its_{name}": F(f"mine__{name}") for name in columns})
     order = ("anchor", "offset", "pk", "mine__revision", "mine__occurrence", "mine__pk")
     ordered = rows.order_by(*order)
     answers: list[Answer] = []
-    for _, group in groupby(ordered, key=lambda rule: rule.pk):
+    for _pk, group in groupby(ordered, key=lambda rule: rule.pk):
         answers += _of_rule(list(group), anchor)
     return answers
 
@@ -110,6 +115,8 @@ def _of_rule(rows: list[Any], anchor: Anchor) -> Iterator[Answer]:
             occurrence=row.its_occurrence,
             send_at=row.its_send_at,
             sent_at=row.its_sent_at,
+            detail=row.its_detail,
+            outcome=row.its_outcome,
         )
     current = {row.its_channel for row in deliveries if row.its_revision == anchor.revision}
     for channel in rule.channels:
@@ -152,10 +159,10 @@ def _never_made(rule: ReminderRule, anchor: Any, channel: str, used: set[str]) -
     if not used:
         objection = planning.unwanted(rule, anchor) or objection
     if objection:
-        return str(objection), f"not planned: {Reason(objection).label}"
+        return str(objection), _("not planned: {reason}").format(reason=Reason(objection).label)
     if used:
-        return "", f"not needed: goes by {', '.join(sorted(used))}"
-    return "", OPEN_END
+        return "", _("not needed: goes by {channels}").format(channels=", ".join(sorted(used)))
+    return "", str(OPEN_END)
 
 
 def _clock(moment: datetime | None) -> str:

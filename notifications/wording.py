@@ -5,8 +5,10 @@ the facts of `rendering` can be said, and a placeholder that is not known is an 
 in the customer's locale, then in its language, then in English.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from notifications.models import Channel, MessageTemplate
 
 FOLDER = Path(settings.BASE_DIR) / "templates" / "messages"
 LONGEST = 100_000  # characters that a text may have
+LOOPS = ("forloop", "tablerowloop")  # what loops say of themselves
+SPECIAL = ("size", "first", "last")  # what Liquid says of lists and texts
 INSTEAD = {Channel.WEBHOOK: Channel.INBOX}  # a webhook's receiver gets data; its words are those of the app
 
 
@@ -54,10 +58,14 @@ class Words:
         return Words(subject, _render("text", self.text, facts).strip() + "\n", _page(self.html, facts))
 
 
-def words(message: str, channel: str, locale: str) -> Words:
-    """One query. Raises BadTemplate if there are no words for this message and channel."""
+def words(message: str, channel: str, locale: str, tenant: str = "") -> Words:
+    """One query: in each language the tenant's own, then those of all tenants, then the ones that are shipped.
+
+    Raises BadTemplate if there are no words for this message and channel.
+    """
     channel = INSTEAD.get(Channel(channel), Channel(channel)).value
-    own = {row.locale.lower(): row for row in MessageTemplate.objects.filter(message=message, channel=channel)}
+    rows = MessageTemplate.objects.filter(message=message, channel=channel, tenant__in={"", tenant})
+    own = {row.locale.lower(): row for row in sorted(rows, key=lambda row: row.tenant)}
     for name in _locales(locale):
         if name in own:
             return Words(own[name].subject, own[name].text, own[name].html)
@@ -65,6 +73,12 @@ def words(message: str, channel: str, locale: str) -> Words:
         if shipped:
             return shipped
     raise BadTemplate(f"There are no words for {message!r} by {channel}. Write them under Message templates.")
+
+
+def of_bulk(message: dict[str, Any], channel: str) -> Words:
+    """The words of a message to many: an SMS may have a text of its own."""
+    text = message["sms"] if channel == Channel.SMS and message.get("sms") else message["text"]
+    return Words(message.get("subject", ""), text)
 
 
 def known() -> set[str]:
@@ -79,7 +93,7 @@ def check(channel: str, template: Words, facts: dict[str, Any]) -> list[str]:
         said = template.say(facts)
     except BadTemplate as exc:
         return [str(exc)]
-    wrong = []
+    wrong = list(_unknown(template, facts))
     if any(sign in subject.strip() for sign in "\r\n"):
         wrong.append("subject: it is one line")
     if channel in (Channel.EMAIL, Channel.INBOX) and not said.subject:
@@ -119,6 +133,30 @@ def _render(part: str, source: str, facts: dict[str, Any], html: bool = False) -
         return _compiled(source, html).render(**facts)
     except (LiquidError, RecursionError, ValueError, TypeError, ArithmeticError) as exc:
         raise BadTemplate(f"{part}: {_first_line(exc)}") from None
+
+
+def _unknown(template: Words, facts: dict[str, Any]) -> Iterator[str]:
+    """Placeholders and filters that nobody knows, also in branches that the example does not take."""
+    for part in ("subject", "text", "html"):
+        parsed = _compiled(getattr(template, part), part == "html")
+        found = parsed.analyze(include_partials=False)
+        for name in found.filters.keys() - parsed.env.filters.keys():
+            yield f"{part}: unknown filter {name!r}"
+        for used in chain.from_iterable(found.globals.values()):
+            if used.segments[0] not in LOOPS and not _is_said(used.segments, facts):
+                yield f"{part}: {'.'.join(map(str, used.segments))!r} is undefined"
+
+
+def _is_said(path: Sequence[Any], facts: Any) -> bool:
+    """Whether the facts have a value at the path; what only the run can tell (a computed key) may be."""
+    for step in path:
+        if isinstance(facts, dict) and isinstance(step, str):
+            if step not in facts:
+                return step in SPECIAL
+            facts = facts[step]
+        else:
+            return isinstance(facts, dict | list) or step in SPECIAL
+    return True
 
 
 def _first_line(exc: Exception) -> str:

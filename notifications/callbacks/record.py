@@ -1,17 +1,18 @@
 """Writes down what a provider tells, and what follows from it. The views beside this have checked who speaks.
 
-The promise: the same event twice counts once, in whatever order events come; an event of a delivery that we do not
+The promise: the same event twice counts once, in whatever order events come; an event of a message that we do not
 know is kept and answered like any other, since an error would only make the provider repeat it.
 """
 
-from dataclasses import dataclass
-from uuid import UUID
+from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
 
-from notifications import consent, doubts
-from notifications.models import Delivery, ProviderEvent, Suppression
+from jobs.ids import parsed
+from notifications import consent, direct_ends, doubts
+from notifications.models import Delivery, DirectMessage, ProviderEvent, Suppression
 
 Outcome, Cause = Delivery.Outcome, Suppression.Cause
 # A later outcome never makes a worse one better: callbacks overtake each other.
@@ -24,7 +25,7 @@ class Event:
     event_id: str  # the provider's; the same one twice is one event
     kind: str  # in the provider's words
     code: str = ""
-    delivery: str = ""  # the id, where the provider gives it back
+    delivery: str = ""  # its id, or a direct message's, where the provider gives it back
     provider_id: str = ""  # by which the provider knows the message
     outcome: str = ""  # of Delivery.Outcome, or empty
     suppress: str = ""  # a cause of Suppression, when nothing more may go to `address`
@@ -40,12 +41,17 @@ def record(event: Event) -> bool:
 
     Event and consequences are one transaction: what we could not write, the provider tells again.
     """
-    delivery = _delivery(event)
+    plain: dict[str, Any] = {
+        name: value.replace("\x00", "").strip() for name, value in vars(event).items() if isinstance(value, str)
+    }
+    event = replace(event, **plain)  # no database keeps a NUL, and PostgreSQL would refuse the question
+    message = _message(event)
+    about = "direct" if isinstance(message, DirectMessage) else "delivery"
     with transaction.atomic():
         _, new = ProviderEvent.objects.get_or_create(
             provider=event.provider[:40],
             event_id=event.event_id[:200],
-            defaults={"kind": event.kind[:20], "code": event.code[:40], "delivery": delivery},
+            defaults={"kind": event.kind[:20], "code": event.code[:40], about: message},
         )
         if not new:
             return False
@@ -55,27 +61,30 @@ def record(event: Event) -> bool:
         if event.said and event.address:
             verb = consent.stop if event.said == "stop" else consent.start
             verb(event.channel, event.address, actor=f"the customer, by {event.provider}", evidence=event.evidence)
-        if delivery is not None:
-            _outcome(delivery, event)  # last: replanning locks bookings before deliveries, as everybody does
+        if message is not None:
+            _outcome(message, event)  # last: replanning locks bookings before deliveries, as everybody does
         return True
 
 
-def _delivery(event: Event) -> Delivery | None:
+def _message(event: Event) -> Delivery | DirectMessage | None:
     """By our id, which the provider gives back, or by the provider's own."""
-    rows = Delivery.objects.all()
-    try:
-        found = rows.filter(pk=UUID(event.delivery)).first() if event.delivery else None
-    except ValueError:
-        found = None
-    if found is None and event.provider_id:
-        found = rows.filter(provider_id=event.provider_id).first()
-    return found
+    ways: list[dict[str, object]] = []
+    if pk := parsed(event.delivery):
+        ways.append({"pk": pk})
+    if event.provider_id:
+        ways.append({"provider_id": event.provider_id})
+    for way in ways:
+        for rows in (Delivery.objects.filter(**way), DirectMessage.objects.filter(**way)):
+            if found := rows.first():
+                return found
+    return None
 
 
-def _outcome(delivery: Delivery, event: Event) -> None:
-    row = Delivery.objects.filter(pk=delivery.pk)
+def _outcome(message: Delivery | DirectMessage, event: Event) -> None:
+    row = type(message)._default_manager.filter(pk=message.pk)
     if event.outcome:
         better = RANKS[: RANKS.index(event.outcome)]
         row.filter(outcome__in=better).update(outcome=event.outcome, outcome_at=Now())
     if event.accepted:
-        doubts.resolve([delivery.pk], "sent", event.provider, event.kind, provider_id=event.provider_id)
+        resolve = doubts.resolve if isinstance(message, Delivery) else direct_ends.resolve
+        resolve([message.pk], "sent", event.provider, event.kind, provider_id=event.provider_id)

@@ -50,20 +50,29 @@ def read_payments(source: Source, *, zone: str | None = None) -> Iterator[Paymen
 
 
 def import_bookings(
-    rows: Iterable[BookingRow | BadRow], *, dry_run: bool = False, reopen: bool = False
+    rows: Iterable[BookingRow | BadRow], *, dry_run: bool = False, reopen: bool = False, tenant: str = ""
 ) -> Iterator[Outcome]:
     """Import and plan a chunk at a time; yields what became of each.
 
-    A dry run undoes each chunk. `reopen` lets the file bring back what is cancelled here.
+    A dry run undoes each chunk. `reopen` lets the file bring back what is cancelled here. All rows are of the
+    `tenant`: external ids and addresses are looked for among its own.
     """
-    return _in_chunks(rows, lambda chunk, outcome: upserts.Bookings(outcome, reopen=reopen).write(chunk), dry_run)
+
+    def write(chunk: list[BookingRow], outcome: Outcome) -> None:
+        upserts.Bookings(outcome, reopen=reopen, tenant=tenant).write(chunk)
+
+    return _in_chunks(rows, write, dry_run)
 
 
 def import_payments(
-    rows: Iterable[PaymentRow | BadRow], *, dry_run: bool = False, reopen: bool = False
+    rows: Iterable[PaymentRow | BadRow], *, dry_run: bool = False, reopen: bool = False, tenant: str = ""
 ) -> Iterator[Outcome]:
     """As `import_bookings`. What is recorded as paid here is never lowered by a file."""
-    return _in_chunks(rows, lambda chunk, outcome: upserts.Payments(outcome, reopen=reopen).write(chunk), dry_run)
+
+    def write(chunk: list[PaymentRow], outcome: Outcome) -> None:
+        upserts.Payments(outcome, reopen=reopen, tenant=tenant).write(chunk)
+
+    return _in_chunks(rows, write, dry_run)
 
 
 def _in_chunks(

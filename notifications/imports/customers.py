@@ -17,13 +17,13 @@ from notifications.models import Customer
 FIELDS = ("external_id", "name", "email", "phone", "locale", "time_zone")
 
 
-def upsert(people: Sequence[Person]) -> tuple[list[Customer], int, int]:
-    """The customer of each person, in their order; how many were made, and how many changed.
+def upsert(people: Sequence[Person], tenant: str = "") -> tuple[list[Customer], int, int]:
+    """The tenant's customer of each person, in their order; how many were made, and how many changed.
 
     Someone is found by their external id, else by e-mail address in any case. Where two rows contradict each other
     the later one wins.
     """
-    book = _AddressBook(people)
+    book = _AddressBook(people, tenant)
     before = {customer.pk: _snapshot(customer) for customer in book.found}
     customers = [book.customer(person) for person in people]
     changed = [customer for customer in book.found if _snapshot(customer) != before[customer.pk]]
@@ -40,12 +40,13 @@ def _snapshot(customer: Customer) -> list[str]:
 class _AddressBook:
     """The stored customers that a chunk may mean, locked, and those it adds."""
 
-    def __init__(self, people: Sequence[Person]) -> None:
+    def __init__(self, people: Sequence[Person], tenant: str) -> None:
+        self._tenant = tenant
         ids = {person.external_id for person in people if person.external_id}
         emails = {person.email.lower() for person in people if person.email}
         # no_key: new bookings and deliveries of these customers need not wait, and cannot deadlock with us
         rows = Customer.objects.select_for_update(no_key=True).alias(lower=Lower("email")).order_by("pk")
-        self.found = list(rows.filter(Q(external_id__in=ids) | Q(lower__in=emails)))
+        self.found = list(rows.filter(Q(external_id__in=ids) | Q(lower__in=emails), tenant=tenant))
         self.made: list[Customer] = []
         self._by_id: dict[str, Customer] = {}
         self._by_email: dict[str, list[Customer]] = defaultdict(list)
@@ -55,7 +56,7 @@ class _AddressBook:
     def customer(self, person: Person) -> Customer:
         customer = self._find(person)
         if customer is None:
-            customer = Customer(name=person.email)  # a calendar may know no more
+            customer = Customer(tenant=self._tenant, name=person.email)  # a calendar may know no more
             self.made.append(customer)
         self._update(customer, person)
         self._enter(customer)

@@ -28,9 +28,10 @@ class Upsert(ABC, Generic[AnyRow]):
     fields: tuple[str, ...]
     moving: tuple[str, ...]  # once one of these changes, a reminder of before must not go out any more
 
-    def __init__(self, outcome: Outcome, *, reopen: bool) -> None:
+    def __init__(self, outcome: Outcome, *, reopen: bool, tenant: str) -> None:
         self.outcome = outcome
         self.reopen = reopen
+        self.tenant = tenant  # of all its rows: ids and addresses of other tenants mean nobody here
 
     @abstractmethod
     def columns(self, row: AnyRow, known: Any, customer: Customer) -> dict[str, Any]:
@@ -41,7 +42,7 @@ class Upsert(ABC, Generic[AnyRow]):
             return
         # Bookings before customers, as everywhere: the other way round we would deadlock with a reschedule.
         known = self._stored([row.external_id for row in rows])
-        people, made, changed = customers.upsert([row.customer for row in rows])
+        people, made, changed = customers.upsert([row.customer for row in rows], self.tenant)
         self.outcome.customers += Counter({"created": made, "changed": changed})
         new, touched = [], []
         for row, customer in zip(rows, people, strict=True):
@@ -59,10 +60,13 @@ class Upsert(ABC, Generic[AnyRow]):
     def _stored(self, ids: list[str]) -> dict[str, Any]:
         """The rows that exist, locked. no_key: deliveries that refer to them need not wait."""
         rows = self.model._default_manager.select_for_update(of=("self",), no_key=True).select_related("customer")
-        return {str(found.external_id): found for found in rows.filter(external_id__in=ids).order_by("pk")}
+        return {
+            str(found.external_id): found
+            for found in rows.filter(tenant=self.tenant, external_id__in=ids).order_by("pk")
+        }
 
     def _create(self, row: AnyRow, customer: Customer) -> Any:
-        created = self.model(external_id=row.external_id, **self.columns(row, None, customer))
+        created = self.model(tenant=self.tenant, external_id=row.external_id, **self.columns(row, None, customer))
         self.outcome.record(row.line, row.external_id, "created", str(created))
         return created
 
@@ -77,9 +81,8 @@ class Upsert(ABC, Generic[AnyRow]):
         differing = [name for name, value in wanted.items() if _differs(found, name, value)]
         for name, value in wanted.items():
             setattr(found, name, value)
-        if set(differing) & set(self.moving):
-            found.revision += 1
-            found.moved_at = timezone.now()
+        if differing:
+            self.changed(found, moved=bool(set(differing) & set(self.moving)))
         if "status" in differing:
             found.closed_at = None if found.status == self.open else timezone.now()
         if row.status == CANCELLED:
@@ -94,6 +97,12 @@ class Upsert(ABC, Generic[AnyRow]):
             )
         return bool(differing)
 
+    def changed(self, found: Any, *, moved: bool) -> None:
+        """What else goes with a change of a stored row."""
+        if moved:
+            found.revision += 1
+            found.moved_at = timezone.now()
+
 
 def _differs(found: Any, name: str, value: Any) -> bool:
     if isinstance(value, models.Model):
@@ -106,6 +115,7 @@ class Bookings(Upsert[BookingRow]):
     open = Booking.Status.BOOKED
     fields = (
         *("customer", "service", "location", "status", "revision", "moved_at", "closed_at"),
+        *("sequence", "confirmed_at"),
         *("wall_date", "wall_time", "fold", "time_zone", "starts_at", "ends_at"),
     )
     moving = ("starts_at", "customer")
@@ -120,6 +130,13 @@ class Bookings(Upsert[BookingRow]):
         }
         return asked if row.location is None else {**asked, "location": row.location}
 
+    def changed(self, found: Booking, *, moved: bool) -> None:
+        """As `bookings.reschedule` and `change`: calendars want a higher number, and a new time is not confirmed."""
+        super().changed(found, moved=moved)
+        found.sequence += 1
+        if moved:
+            found.confirmed_at = None
+
 
 class Payments(Upsert[PaymentRow]):
     model = Payment
@@ -132,7 +149,8 @@ class Payments(Upsert[PaymentRow]):
 
     def write(self, rows: list[PaymentRow]) -> None:
         wanted = {row.booking_external_id for row in rows if row.booking_external_id}
-        self._bookings = {booking.external_id: booking for booking in Booking.objects.filter(external_id__in=wanted)}
+        rows_of = Booking.objects.filter(tenant=self.tenant, external_id__in=wanted)
+        self._bookings = {booking.external_id: booking for booking in rows_of}
         good = []
         for row in rows:
             if row.booking_external_id and row.booking_external_id not in self._bookings:

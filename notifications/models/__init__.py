@@ -8,7 +8,9 @@ from notifications.models.anchors import Booking, Payment, ZoneDatabase
 from notifications.models.columns import Channel
 from notifications.models.customers import Consent, ConsentEvent, Customer, Suppression
 from notifications.models.deliveries import Delivery
-from notifications.models.messages import Breaker, BulkChange, InboxItem, OutboxMessage, ProviderEvent
+from notifications.models.direct import DirectMessage
+from notifications.models.messages import Breaker, BulkChange, InboxItem, OutboxMessage, ProviderEvent, Trial
+from notifications.models.reports import Report, ReportMail
 from notifications.models.rules import MessageTemplate, ReminderRule, RuleOverride
 
 __all__ = [
@@ -20,13 +22,17 @@ __all__ = [
     "ConsentEvent",
     "Customer",
     "Delivery",
+    "DirectMessage",
     "InboxItem",
     "MessageTemplate",
     "OutboxMessage",
     "Payment",
     "ProviderEvent",
     "ReminderRule",
+    "Report",
+    "ReportMail",
     "RuleOverride",
     "Suppression",
+    "Trial",
     "ZoneDatabase",
 ]
