@@ -18,6 +18,7 @@ timeout = 30
 graceful_timeout = 20
 max_requests = 10_000  # a leak in a library costs a worker now and then, not the machine
 max_requests_jitter = 1_000
+limit_request_line = 8190  # the API answers itself when a query is too long, at 8,000
 control_socket_disable = True  # nothing here uses it, and a read-only container cannot create it
 accesslog = "-"
 access_log_format = "%(t)s %(m)s %(U)s %(s)s %(B)s bytes %(L)ss"  # no query string: it may hold a name

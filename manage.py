@@ -8,4 +8,16 @@ from django.core.management import execute_from_command_line
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    execute_from_command_line(sys.argv)
+    from config.command_line import USAGE, complaint  # not before the settings are named
+
+    if said := complaint(sys.argv[1:]):
+        sys.stderr.write(f"{said}\n")
+        sys.exit(USAGE)
+    try:
+        execute_from_command_line(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `manage.py report week | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
+        sys.exit(141)  # as a shell tells it: what the rest would have said is not known
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,12 +1,14 @@
 """The Celery application: queues from the settings, tasks from the modules named in CELERY_IMPORTS."""
 
+import gc
 import os
 
 from celery import Celery
-from celery.signals import import_modules, setup_logging, task_prerun
+from celery.signals import import_modules, setup_logging, worker_process_init
 from kombu import Exchange, Queue
 
-from config import alive, start
+from config import flower
+from config.serving import alive, start
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -15,14 +17,22 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 def refuse_wrong_start(sender: Celery, **_: object) -> None:
     """Worker and beat only: both pass here before they touch the database (at beat_init it is too late)."""
     if sender.loader.worker_initialized:
-        start.refuse_wrong_start()
+        start.refuse_wrong_start(web=False)
 
 
 alive.watch()
-app = Celery("punctual", control="jobs.control:Control")  # whose revoke is a durable cancel
+if flower.IS_FLOWER:
+    flower.install()
+app = Celery(
+    "punctual",
+    control="jobs.control:Control",  # whose revoke is a durable cancel
+    fixups=["config.fixup:install"],
+    task_cls="config.fixup:PlainTask",
+)
 app.on_configure.connect(start.refuse_unreadable_settings)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add("jobs.standin:Step")  # ticks when beat and the clock do not
+app.steps["worker"].add("jobs.dead_letters:Look")  # says what failed before this worker came
 app.steps["worker"].add("jobs.requests:Watch")  # hears of dead pool processes at once
 
 
@@ -37,14 +47,12 @@ def declare_queues(sender: Celery, **_: object) -> None:
     ]
 
 
-@task_prerun.connect
-def drop_dead_connections(**_: object) -> None:
-    """A database that restarted costs one attempt, not a worker that is deaf until somebody restarts it."""
-    from jobs import connections
-
-    connections.refresh()
-
-
 @setup_logging.connect
 def keep_django_logging(**_: object) -> None:
     """A receiver here stops Celery from configuring logging: workers log as settings.LOGGING says."""
+
+
+@worker_process_init.connect
+def leave_the_code_out_of_the_garbage(**_: object) -> None:
+    """What is imported by now stays. Each full collection went through all of it: a tenth of what small jobs cost."""
+    gc.freeze()

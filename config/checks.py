@@ -1,6 +1,6 @@
 """System checks of our own: what is wrong with the settings, and which variable to set instead.
 
-Run by `manage.py check`, by every management command, and by config/start.py before web, worker and
+Run by `manage.py check`, by nearly every management command, and by config/serving/start.py before web, worker and
 beat serve anything. Errors (punctual.Exxx) stop a start; warnings (punctual.Wxxx) belong to
 `check --deploy`. A check reads settings and the file system only; `unapplied_migrations` alone reads
 the database, and is no registered check because `manage.py migrate` must be able to start.

@@ -1,16 +1,60 @@
-"""The environment, read once: what `settings` and `messages` are made of.
+"""The environment, read once: what `settings` and `messages` are made of, and a record of what was read.
 
 `.env` in the project directory is read when it exists; real environment variables win over it.
 """
 
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import environ
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.FileAwareEnv()  # SECRET_KEY_FILE=/run/secrets/key works like SECRET_KEY=...
+
+@dataclass(frozen=True)
+class Read:
+    """A variable as the settings got it."""
+
+    name: str
+    value: Any
+    source: str
+
+
+class Recorded(environ.FileAwareEnv):  # type: ignore[misc]  # SECRET_KEY_FILE=/run/secrets/key works like SECRET_KEY=...
+    """Remembers each variable that is read, its value, and where that came from: `manage.py config` tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: dict[str, Read] = {}
+        self.outside = self.inside = frozenset(os.environ)  # before .env is read, which goes into the same place
+
+    def get_value(self, var: str, *args: Any, **options: Any) -> Any:
+        value = super().get_value(var, *args, **options)
+        self.reads[var] = Read(var, value, self.source(var))
+        return value
+
+    def source(self, var: str) -> str:
+        for name in (f"{var}_FILE", var):
+            if name in os.environ:
+                where = "environment" if name in self.outside else ".env"
+                return f"{where}, by {name}={os.environ[name]}" if name != var else where
+        return "default"
+
+    def from_file(self) -> frozenset[str]:
+        """The variables that `.env` set."""
+        return self.inside - self.outside
+
+    def all_read(self) -> Iterator[Read]:
+        """By name."""
+        yield from (self.reads[name] for name in sorted(self.reads))
+
+
+env = Recorded()
 environ.Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+env.inside = frozenset(os.environ)
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data")))
 

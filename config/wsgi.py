@@ -6,7 +6,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.core.wsgi import get_wsgi_application
 
-from config.start import refuse_wrong_start
+from config.serving.start import refuse_wrong_start
 
-refuse_wrong_start()
+refuse_wrong_start(web=True)
 application = get_wsgi_application()

@@ -1,6 +1,6 @@
 """Health checks of docker-compose.yml: exit code 0 when the process in this container does its work.
 
-    probe.py file SECONDS   ALIVE_FILE was touched within SECONDS (see config/alive.py)
+    probe.py file SECONDS   ALIVE_FILE was touched within SECONDS (see config/serving/alive.py)
     probe.py http URL       URL answers with less than 400; asked under the host name of PUBLIC_URL
 
 Standard library only, and nothing of the application: a check costs 50 ms, not the import of Django.

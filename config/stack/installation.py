@@ -1,6 +1,6 @@
 """What a start of the stack decides before it starts anything: ports, addresses, the children's environment.
 
-Used by config/stack.py, in two ways: as the operator configured it (`.env` and the environment), or closed
+Used by stack.py, in two ways: as the operator configured it (`.env` and the environment), or closed
 off from all of that, for tests and the demo. Promise: secrets travel in the environment, never as arguments.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from config import dotenv
-from config.ports import Ports, choose, choose_free
+from config.stack import dotenv
+from config.stack.ports import Ports, choose, choose_free
 
 FLOWER_USER = "flower"
 
@@ -30,6 +30,7 @@ class Installation:
     without: set[str]
     flower_auth: str  # user:password
     flower_login: str  # how to log into Flower, fit to be shown
+    flower_read_only: str = "false"
     admin: tuple[str, str] = ("", "")  # name and password, where we chose them
     urls: dict[str, str] = field(default_factory=dict)
 
@@ -82,6 +83,8 @@ def _decide(
     }
     if "broker" not in without:
         children["BROKER_URL"] = f"redis://127.0.0.1:{ports.broker}/0"
+    if "flower" not in without:
+        children.setdefault("FLOWER_URL", values.get("FLOWER_URL") or f"http://127.0.0.1:{ports.flower}/")
     auth, login = _flower_login(values)
     urls = {
         "site": f"{site}/",
@@ -91,7 +94,8 @@ def _decide(
         "database": values.get("DATABASE_URL") or f"sqlite:///{data_dir / 'punctual.sqlite3'}",
         "mail": values.get("EMAIL_URL") or f"filemail:///{data_dir / 'outbox'}",
     }
-    return Installation(ports, children, without, auth, login, urls=urls)
+    read_only = values.get("FLOWER_READ_ONLY") or "false"
+    return Installation(ports, children, without, auth, login, read_only, urls=urls)
 
 
 def _flower_login(values: Mapping[str, str]) -> tuple[str, str]:

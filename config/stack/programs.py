@@ -1,6 +1,6 @@
 """Which processes make up Punctual, how each is started and stopped, and how one sees that it works.
 
-Used by config/stack.py. The order of the list is the order of starting; stopping goes backwards, so beat
+Used by stack.py. The order of the list is the order of starting; stopping goes backwards, so beat
 ceases to tick before the workers finish, and the broker goes last.
 """
 
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGQUIT, SIGTERM
 
-from config import broker
-from config.installation import Installation
-from config.supervisor import Process
+from config.stack import broker
+from config.stack.installation import Installation
+from config.stack.supervisor import Process
 
 CELERY = ("celery", "--quiet", "-A", "config")  # quiet: no banner
 QUIET = ("--without-mingle", "--without-gossip")  # workers of ours need nothing from each other
@@ -32,7 +32,7 @@ def programs(run_dir: Path, made: Installation, copies: Mapping[str, int]) -> li
     if "web" not in made.without:
         found.append(_web(made.ports.web, made.host))
     if "flower" not in made.without:
-        found.append(_flower(run_dir.parent / "flower.db", made.ports.flower, made.flower_auth))
+        found.append(_flower(run_dir.parent / "flower.db", made))
     return found + [
         _celery(run_dir, kind, arguments, kind if number == 1 else f"{kind}{number}")
         for kind, arguments in CELERY_PROGRAMS.items()
@@ -50,10 +50,10 @@ def _web(port: int, host: str) -> Process:
     )
 
 
-def _flower(db: Path, port: int, auth: str) -> Process:
+def _flower(db: Path, made: Installation) -> Process:
     options = (
         "--address=127.0.0.1",
-        f"--port={port}",
+        f"--port={made.ports.flower}",
         "--persistent=True",
         f"--db={db}",
         "--max-tasks=5000",
@@ -63,8 +63,9 @@ def _flower(db: Path, port: int, auth: str) -> Process:
     return Process(
         "flower",
         (*CELERY, "flower", *options),
-        env={"FLOWER_BASIC_AUTH": auth},  # not an argument: those are for all to see in `ps`
-        ready=lambda pid: answers(port, "/healthcheck", "127.0.0.1"),
+        # The password is no argument: those are for all to see in `ps`.
+        env={"FLOWER_BASIC_AUTH": made.flower_auth, "FLOWER_READ_ONLY": made.flower_read_only},
+        ready=lambda pid: answers(made.ports.flower, "/healthcheck", "127.0.0.1"),
     )
 
 

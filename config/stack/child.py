@@ -1,4 +1,4 @@
-"""The first code of every process that the supervisor starts: `python -P config/child.py COMMAND ...`.
+"""The first code of every process that the supervisor starts: `python -P config/stack/child.py COMMAND ...`.
 
 Ties the process to its supervisor, then becomes the command (exec). Celery and gunicorn run in this very
 interpreter: what they fork is tied to them, and worker and beat write their pid into READY_FILE once they

@@ -1,4 +1,4 @@
-"""TCP ports of `make run`: which are taken, which are free. Used by config/stack.py before anything starts."""
+"""TCP ports of `make run`: which are taken, which are free. Used by stack.py before anything starts."""
 
 import socket
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ import traceback
 
 import django
 from django.conf import settings
-from django.core.checks import CheckMessage, run_checks
+from django.core.checks import CheckMessage, Tags, registry, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
 
@@ -18,10 +18,14 @@ NAMED_MIGRATIONS = 3
 
 SETTINGS = ("settings.py", "environment.py", "messages.py")  # of config
 
+# Checks that web alone needs: they import every page, or the tags of the theme. So does one of Django's that has no tag
+# (of the middleware). Those of the database are for whoever asks for them by name.
+OF_WEB = {Tags.admin, Tags.urls, Tags.templates, Tags.database}
 
-def refuse_wrong_start() -> None:
+
+def refuse_wrong_start(*, web: bool) -> None:
     """Raises SystemExit(1), which Celery's signals let through; returns when all is well."""
-    _refuse(_unreadable_settings() or _wrong_settings() or _wrong_database())
+    _refuse(_unreadable_settings() or _wrong_settings(web) or _wrong_database())
 
 
 def refuse_unreadable_settings(**_: object) -> None:
@@ -41,18 +45,20 @@ def _unreadable_settings() -> list[str]:
         settings.INSTALLED_APPS  # noqa: B018 - any attribute makes Django read the module
     except Exception as error:
         # The message alone ("invalid literal for int()") names no variable; the line of the settings does.
-        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(SETTINGS)]
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame for frame in frames if frame.filename.endswith(SETTINGS) and frame.name == "<module>"]
         where = f" at {lines[-1].line}" if lines else ""
         return [f"The settings cannot be read: {_first_line(error)}{where}"]
     return []
 
 
-def _wrong_settings() -> list[str]:
+def _wrong_settings(web: bool) -> list[str]:
     try:
         django.setup()
     except ImproperlyConfigured as error:
         return [f"The settings are wrong: {_first_line(error)}"]
-    return [_line(message) for message in run_checks() if message.is_serious() and not message.is_silenced()]
+    tags = None if web else sorted(registry.registry.tags_available() - OF_WEB)
+    return [_line(message) for message in run_checks(tags=tags) if message.is_serious() and not message.is_silenced()]
 
 
 def _wrong_database() -> list[str]:

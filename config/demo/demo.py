@@ -19,12 +19,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from rich.console import Console
 
-from config.console import Terminal
-from config.mailbox import Mailbox, MailboxError
-from config.screen import Scene, Screen, reason_in_words
+from config.demo.mailbox import Mailbox, MailboxError
+from config.demo.screen import Scene, Screen, reason_in_words
+from config.demo.story import Story
+from config.demo.verdict import Outcome, Verdict, verdict
 from config.stack import BASE_DIR, START_ERRORS, Stack, stop_on_signals
-from config.story import Story
-from config.verdict import Outcome, Verdict, verdict
+from config.stack.console import Terminal
 from notifications.models import Delivery, ReminderRule
 
 SAMPLES = BASE_DIR / "notifications" / "samples"

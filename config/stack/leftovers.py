@@ -1,4 +1,4 @@
-"""Find and end what a killed supervisor left behind. Used by config/supervisor.py and config/stack.py.
+"""Find and end what a killed supervisor left behind. Used by supervisor.py and stack.py.
 
 On Linux the kernel has already done it (child.py); macOS has no such call, so the pids are kept in a file
 and swept at the next start. Promise: a pid that meanwhile belongs to somebody else is never touched.

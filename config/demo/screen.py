@@ -1,6 +1,6 @@
 """What the demo shows: a board of reminders that is alive on a terminal, and lines of text anywhere else.
 
-Used by config/demo.py. Promise: shows what the database says, and nothing that a customer's name could turn into
+Used by demo.py. Promise: shows what the database says, and nothing that a customer's name could turn into
 terminal commands.
 """
 
@@ -17,8 +17,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from config.console import CONTROL
-from config.mailbox import Mail
+from config.demo.mailbox import Mail
+from config.stack.console import CONTROL
 from notifications.models import Booking, Delivery
 
 WORDS = {"lead_time_past": "booked too late"}  # reasons that need more than themselves

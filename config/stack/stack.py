@@ -19,14 +19,14 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Self
 
-from config import broker, dotenv, leftovers
-from config.console import LogFile, Terminal
-from config.installation import Installation, InstallationError, closed_off, configured, without_password
-from config.ports import PortError
-from config.programs import NAMES, broker_program, programs
-from config.supervisor import CHILD, TICK, Log, NotReadyError, Supervisor
+from config.stack import broker, dotenv, leftovers
+from config.stack.console import LogFile, Terminal
+from config.stack.installation import Installation, InstallationError, closed_off, configured, without_password
+from config.stack.ports import PortError
+from config.stack.programs import NAMES, broker_program, programs
+from config.stack.supervisor import CHILD, TICK, Log, NotReadyError, Supervisor
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parents[2]
 ABOVE = "`manage.py prepare` failed; its lines above say why."
 DEBOUNCE = 0.5  # seconds; one Ctrl-C or `kill` may reach us twice, from the terminal and from make
 
@@ -292,7 +292,3 @@ def _show(stack: Stack, terminal: Terminal, seconds: float) -> None:
         "Database": without_password(urls["database"]),
     }
     terminal.table(f"Punctual is ready after {seconds:.1f} s. Ctrl-C stops it.", rows)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

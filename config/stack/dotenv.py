@@ -1,6 +1,6 @@
 """The file `.env` of `make run`: read as the settings read it, written once when it is missing.
 
-Used by config/stack.py. Promise: an existing file is never changed, and nobody else can read a new one.
+Used by stack.py. Promise: an existing file is never changed, and nobody else can read a new one.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Start processes in order, keep them alive, stop them in reverse order. Knows nothing of Punctual.
 
-Used by config/stack.py (`make run`, the demo, the fault tests). One thread starts every child and lives as
+Used by stack.py (`make run`, the demo, the fault tests). One thread starts every child and lives as
 long as they do, because the kernel ties a child's life to the thread that forked it (see child.py).
 Promise: when the supervisor is gone, stopped or killed, none of its processes is left.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config import leftovers
+from config.stack import leftovers
 
 CHILD = Path(__file__).with_name("child.py")
 TICK = 0.05  # seconds between two looks at the children

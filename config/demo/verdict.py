@@ -1,6 +1,6 @@
 """Whether a run kept the promises: what the database says of its deliveries, against the mails that really arrived.
 
-Used by config/demo.py. Pure: neither database nor clock. Promise: believes neither side alone; a delivery counts as
+Used by demo.py. Pure: neither database nor clock. Promise: believes neither side alone; a delivery counts as
 sent only with its mail, and a mail only with the delivery whose id it carries.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from config.mailbox import Mail
+from config.demo.mailbox import Mail
 
 TERMINAL = frozenset({"sent", "refused", "in_doubt", "skipped"})
 MAILED = frozenset({"sending", "in_doubt", "sent"})  # in doubt: the provider may have it, and here one can look

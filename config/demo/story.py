@@ -1,6 +1,6 @@
 """What the demo does to its bookings and payments while their reminders go out: cancel, move, pay, break something.
 
-Used by config/demo.py. The changes go through the application's own functions; what their receipts promise is kept
+Used by demo.py. The changes go through the application's own functions; what their receipts promise is kept
 as withdrawals, for the verdict to hold against the mails.
 """
 
@@ -11,7 +11,7 @@ from functools import partial
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from config.verdict import Withdrawal
+from config.demo.verdict import Withdrawal
 from notifications import bookings, payments
 from notifications.bookings import Receipt
 from notifications.models import Booking, Delivery, Payment

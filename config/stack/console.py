@@ -1,6 +1,6 @@
 """What `make run` shows: one line of log per line of output, and the table of addresses.
 
-Used by config/stack.py. Promise: what a process prints stays one line of text, whatever bytes are in it.
+Used by stack.py. Promise: what a process prints stays one line of text, whatever bytes are in it.
 """
 
 import os

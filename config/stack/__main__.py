@@ -1,0 +1,5 @@
+import sys
+
+from config.stack.stack import main
+
+sys.exit(main())
