@@ -1,0 +1,20 @@
+"""Guards taken out of the code, one at a time: for each there is a test that fails then.
+
+`mutant` says what a mutant is, `trial` runs the tests on a copy of the tree, `races` tells which race each belongs to;
+the lists are in the other files. `python -m tests.mutants --help`, or `make mutants` for all.
+"""
+
+from tests.mutants import dispatch, ledger, orders, planning, sending, shares, tenants, whole, work
+from tests.mutants.mutant import Mutant
+
+MUTANTS: list[Mutant] = [
+    *ledger.MUTANTS,
+    *dispatch.MUTANTS,
+    *work.MUTANTS,
+    *sending.MUTANTS,
+    *planning.MUTANTS,
+    *whole.MUTANTS,
+    *shares.MUTANTS,
+    *tenants.MUTANTS,
+    *orders.MUTANTS,
+]

@@ -1,0 +1,311 @@
+"""In the worker and after it: heartbeats, outcomes, groups, chains, schedules, keys and the pruner."""
+
+from tests.mutants.mutant import Cut, mutant
+
+VERBS, DURABLE, CANVAS, BATCHES, PRUNER, SCHEDULES, OUTCOMES, RESULTS = (
+    f"tests/jobs/test_{name}.py::"
+    for name in ("ledger", "durable", "canvas", "batches", "pruner", "schedules", "outcomes", "results")
+)
+ACTORS = "tests/jobs/test_actor_interleavings.py::"
+ARGUMENTS = "tests/jobs/test_arguments.py::"
+RACES = "tests/jobs/test_interleavings.py::"
+HOLDING = "tests/jobs/test_holding.py::"
+
+HOLD = [
+    mutant(
+        "beat: for another worker's job",
+        "jobs/holding.py:beat",
+        ", worker=worker)",
+        ")",
+        f"{VERBS}test_another_workers_heartbeat_does_not_extend_a_lease",
+    ),
+    mutant(
+        "beat: for a job that is over",
+        "jobs/holding.py:beat",
+        "in_state(S.RUNNING), ",
+        "",
+        f"{HOLDING}test_a_heartbeat_gives_no_lease_to_a_job_that_does_not_run",
+    ),
+    mutant(
+        "beat: locks in any order",
+        "jobs/holding.py:beat",
+        'lock(Job.objects.filter(in_state(S.RUNNING), pk__among=held, worker=worker).order_by("pk"), wait=True)',
+        "Job.objects.filter(in_state(S.RUNNING), pk__among=held, worker=worker)",
+        f"{RACES}test_verbs_on_many_rows_at_once_do_not_deadlock[cancel-beat]",
+    ),
+    mutant(
+        "tell: over the next attempt",
+        "jobs/holding.py:tell",
+        "token=job.token, ",
+        "",
+        f"{HOLDING}test_a_worker_that_lost_its_job_writes_nothing_over_the_next_attempts_checkpoint",
+    ),
+    mutant(
+        "tell: after the end",
+        "jobs/holding.py:tell",
+        ", state=S.RUNNING).update",
+        ").update",
+        f"{HOLDING}test_nothing_is_told_of_a_job_that_does_not_run",
+    ),
+    mutant(
+        "asked to stop: all of them",
+        "jobs/holding.py:asked_to_stop",
+        ", cancel_requested=True)",
+        ")",
+        f"{HOLDING}test_only_who_was_asked_to_stop_is_asked",
+    ),
+    mutant(
+        "heartbeat: a forked child believes that it beats",
+        "jobs/heartbeat.py:Heartbeat.holding",
+        "if self._pid != os.getpid():",
+        "if self._pid == 0:",
+        f"{HOLDING}test_a_forked_child_holds_nothing_of_its_parents",
+    ),
+    mutant(
+        "heartbeat: ends with the first error",
+        "jobs/heartbeat.py:Heartbeat._beat",
+        "except Error as exc:",
+        "except ZeroDivisionError as exc:",
+        f"{HOLDING}test_a_heartbeat_survives_a_database_that_is_away",
+    ),
+    mutant(
+        "heartbeat: beats for what is finished",
+        "jobs/heartbeat.py:Heartbeat.holding",
+        "self._held -= mine",
+        "pass",
+        f"{HOLDING}test_a_heartbeat_is_for_what_the_process_holds_and_no_longer",
+    ),
+]
+
+RUN = [
+    mutant(
+        "executor: runs what it could not claim",
+        "jobs/executor.py:Nudged.__call__",
+        "claimed = _claim([uuid])",
+        "claimed = _claim([uuid]) or list(Job.objects.filter(pk=uuid))",
+        f"{DURABLE}test_a_second_message_for_a_job_is_dropped",
+        f"{DURABLE}test_a_cancelled_job_does_not_run_though_its_message_is_out",
+    ),
+    mutant(
+        "executor: arguments of an older version as they are",
+        "jobs/executor.py:_trace",
+        "if job.version < task.version:",
+        "if False:",
+        f"{ARGUMENTS}test_arguments_of_an_older_version_are_brought_up_to_date",
+    ),
+    mutant(
+        "executor: arguments of a newer version as they are",
+        "jobs/executor.py:_trace",
+        "if job.version > task.version:",
+        "if False:",
+        f"{ARGUMENTS}test_arguments_of_a_newer_version_are_left_to_a_worker_that_knows_them",
+    ),
+    mutant(
+        "executor: runs a message that has no row",
+        "jobs/executor.py:Nudged.__call__",
+        "if NUDGE not in request:",
+        "if False:",
+        f"{DURABLE}test_a_message_that_was_sent_past_apply_async_becomes_a_row",
+    ),
+    mutant(
+        "executor: a stop is not noticed before a job of a batch",
+        "jobs/executor.py:_Message.run",
+        "if heartbeat.asked_to_stop(job):",
+        "if False:",
+        f"{HOLDING}test_a_job_of_a_batch_that_was_cancelled_meanwhile_does_not_start",
+    ),
+    mutant(
+        "executor: an error of the claim ends the worker's message",
+        "jobs/executor.py:_claim",
+        "except Error as exc:",
+        "except ZeroDivisionError as exc:",
+        f"{OUTCOMES}test_a_claim_that_the_database_did_not_answer_is_found_by_the_rescuer",
+    ),
+    mutant(
+        "insist: gives up at once",
+        "jobs/recorder.py:insist",
+        "range(TRIES)",
+        "range(1)",
+        f"{DURABLE}test_an_outcome_that_the_database_would_not_take_is_recorded_when_it_does",
+        "tests/notifications/test_email_accidents.py::test_what_the_server_took_is_sent_although_the_database_hiccups",
+    ),
+    mutant(
+        "record: an outcome that cannot be stored leaves it running",
+        "jobs/recorder.py:record",
+        'return "give_up" if insist(partial(ledger.give_up, verdict.job, plain)) else "late"',
+        'return "late"',
+        f"{OUTCOMES}test_an_outcome_that_the_database_refuses_ends_the_job",
+    ),
+    mutant(
+        "record: one bad result takes its neighbours along",
+        "jobs/recorder.py:Recorder.flush",
+        "for verdict in some:  # find the one that the database refuses\n                    record(verdict)",
+        "pass",
+        f"{OUTCOMES}test_one_result_that_the_database_refuses_does_not_cost_its_neighbours_theirs",
+    ),
+    mutant(
+        "record: a job that stops unasked stays",
+        "jobs/recorder.py:_write",
+        'if verdict.verb == "stop" and ledger.stop(job, attempt):\n        return True',
+        'if verdict.verb == "stop":\n        return ledger.stop(job, attempt)',
+        f"{OUTCOMES}test_a_job_that_stops_without_being_asked_ends",
+    ),
+    mutant(
+        "result: told by the parent of the pool",
+        "jobs/results.py:LedgerBackend.store_result",
+        "if _is_job(request):",
+        "if False:",
+        f"{RESULTS}test_what_the_parent_of_the_pool_says_of_a_job_is_not_kept",
+    ),
+]
+
+AFTER = [
+    mutant(
+        "chain: a rerun forks it",
+        "jobs/canvas.py:links",
+        'one.freeze(str(uuid.uuid5(pk, f"{name}:{position}")))',
+        "one.options.pop('task_id', None)",
+        f"{CANVAS}test_a_chain_does_not_fork_when_its_worker_dies_between_the_next_step_and_its_own_success",
+        f"{CANVAS}test_a_callback_is_called_once_though_its_parent_ran_twice",
+    ),
+    mutant(
+        "errback: of an attempt that is tried again",
+        "jobs/canvas.py:call_errbacks",
+        "if job.state == Job.State.FAILED]",
+        "]",
+        f"{CANVAS}test_an_attempt_that_is_tried_again_calls_no_errback",
+    ),
+    mutant(
+        "group: two that look end it twice",
+        "jobs/groups.py:_open",
+        "Group.objects.select_for_update().filter",
+        "Group.objects.filter",
+        f"{ACTORS}test_two_that_settle_one_group_call_its_end_once",
+    ),
+    mutant(
+        "group: ended again",
+        "jobs/groups.py:_open",
+        "finished_at__isnull=True, ",
+        "",
+        f"{BATCHES}test_its_callbacks_are_called_once_each_with_its_id",
+    ),
+    mutant(
+        "group: ended while its members are being inserted",
+        "jobs/groups.py:_open",
+        ", size__isnull=False)",
+        ")",
+        f"{CANVAS}test_a_group_is_not_over_before_it_is_known_how_large_it_is",
+    ),
+    mutant(
+        "group: on_failed at each failure",
+        "jobs/groups.py:_end_batch",
+        "bad and group.failed_at is None",
+        "bad",
+        f"{BATCHES}test_its_callbacks_are_called_once_each_with_its_id",
+    ),
+    mutant(
+        "group: nobody looks again",
+        "jobs/rescuer.py:rescue_lost",
+        "settled=groups.sweep(LIMIT)",
+        "settled=0",
+        f"{CANVAS}test_a_body_whose_settler_died_is_found_by_the_rescuer",
+    ),
+    mutant(
+        "occurrence: without a key",
+        "jobs/schedules.py:Scheduler._store",
+        "unique_key=key, ",
+        "",
+        f"{SCHEDULES}test_beats_that_hear_nothing_of_each_other_make_one_job_each_time",
+        f"{SCHEDULES}test_a_beat_that_was_killed_between_the_job_and_its_note_makes_no_second_job",
+    ),
+    mutant(
+        "occurrence: counted from the last run",
+        "jobs/schedules.py:rule_of",
+        "start or EPOCH",
+        "start or datetime.now(UTC)",
+        f"{SCHEDULES}test_intervals_are_counted_from_a_fixed_moment_and_not_from_the_last_run",
+    ),
+    mutant(
+        "occurrence: forgotten when the database was away",
+        "jobs/schedules.py:Scheduler.apply_async",
+        "entry.take_back()",
+        "pass",
+        f"{SCHEDULES}test_what_the_database_did_not_take_is_tried_again",
+    ),
+    mutant(
+        "prune: what is not over",
+        "jobs/pruner.py:_over",
+        "Job.objects.finished().filter",
+        "Job.objects.filter",
+        f"{PRUNER}test_an_unfinished_job_is_never_deleted_however_old",
+    ),
+    mutant(
+        "prune: failed jobs by number",
+        "jobs/pruner.py:_surplus",
+        "if state == Job.State.FAILED:",
+        "if False:",
+        f"{PRUNER}test_failed_jobs_know_no_count",
+    ),
+    mutant(
+        "prune: before its days are over",
+        "jobs/pruner.py:_aged",
+        "max(days, 0)",
+        "0",
+        f"{PRUNER}test_a_finished_job_is_deleted_after_its_days_and_not_before",
+    ),
+    mutant(
+        "prune: into the future",
+        "jobs/pruner.py:_aged",
+        "max(days, 0)",
+        "days",
+        f"{PRUNER}test_days_below_zero_do_not_reach_into_the_future",
+    ),
+    mutant(
+        "prune: what somebody runs again at this moment",
+        "jobs/pruner.py:drop",
+        ".select_for_update(skip_locked=True)",
+        "",
+        f"{PRUNER}test_a_row_that_somebody_else_is_changing_is_left_for_the_next_time",
+    ),
+    mutant(
+        "prune: the key goes too",
+        "jobs/pruner.py:drop",
+        "keys.keep(chosen)",
+        "pass",
+        f"{PRUNER}test_the_second_call_after_the_first_job_was_deleted_is_still_the_first",
+        f"{SCHEDULES}test_a_beat_that_wakes_after_the_job_was_deleted_makes_no_second_job",
+    ),
+    mutant(
+        "prune: the id of what was imported goes too",
+        "jobs/pruner.py:drop",
+        "keys.keep_imported(chosen)",
+        "pass",
+        "tests/jobs/test_transfer_files.py::test_a_job_that_was_imported_and_deleted_is_not_made_again_until_its_name_is_forgotten",
+    ),
+    mutant(
+        "prune: the job first, its key in another transaction",
+        Cut("jobs/pruner.py:drop", "with transaction.atomic():", "if True:"),
+        Cut(
+            "jobs/pruner.py:drop",
+            "keys.keep(chosen)",
+            '_delete_by_id(Job.objects.only("pk"), [pk for pk, *_ in chosen])\n        keys.keep(chosen)',
+        ),
+        f"{PRUNER}test_a_job_whose_key_cannot_be_kept_is_not_deleted",
+    ),
+    mutant(
+        "keys: takes back a job that has run",
+        "jobs/keys.py:withdraw_spent",
+        ", state=Job.State.SCHEDULED, token=0)",
+        ")",
+        f"{PRUNER}test_a_spent_key_takes_nothing_back_that_has_run",
+    ),
+    mutant(
+        "keys: kept for ever, or not at all",
+        "jobs/pruner.py:prune",
+        "pruned_at__lt=at - timedelta(days=settings.JOBS_KEEP_KEYS_DAYS)",
+        "",
+        f"{PRUNER}test_a_key_is_free_again_after_a_long_time",
+    ),
+]
+
+MUTANTS = [*HOLD, *RUN, *AFTER]
