@@ -1,0 +1,57 @@
+"""Somebody in front of a browser, signed in, whose browser's complaints fail the test."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response
+
+GRAVE = ("serious", "critical")
+
+
+class Person:
+    """`open` goes to a page; `looks_fine` asks axe; `page` is Playwright's, for the rest.
+
+    At the end of the test, `complaints` must be empty: console errors, refused scripts, requests to other hosts.
+    """
+
+    def __init__(self, context: BrowserContext, site: str) -> None:
+        self.context, self.site = context, site.rstrip("/")
+        self.complaints: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"{self.page.url}: {error}"))
+        self.page.on("request", self._request)
+
+    def open(self, path: str, status: int = 200) -> Page:
+        """`path` as `reverse` gives it. When it returns, the page has loaded all it asked for."""
+        answer: Response | None = self.page.goto(self.site + path, wait_until="load")
+        assert answer is not None and answer.status == status, f"{path}: {answer and answer.status}"
+        return self.page
+
+    def looks_fine(self) -> None:
+        """No serious finding of axe-core, and nothing that one has to scroll sideways for."""
+        found: Any = Axe().run(self.page).response["violations"]
+        told = [
+            f"{one['id']}: {one['help']}: {' | '.join(node['html'][:200] for node in one['nodes'][:3])}"
+            for one in found
+            if one["impact"] in GRAVE
+        ]
+        assert not told, f"{self.page.url}\n" + "\n".join(told)
+        assert self.overflow() <= 0, f"{self.page.url} is wider than the window by {self.overflow()} px"
+
+    def overflow(self) -> int:
+        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def photograph(self, file: Path) -> None:
+        self.page.screenshot(path=file, full_page=True)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{self.page.url}: {message.text}")
+
+    def _request(self, request: Request) -> None:
+        url = urlsplit(request.url)
+        if url.scheme not in ("data", "blob", "about") and url.netloc != urlsplit(self.site).netloc:
+            self.complaints.append(f"{self.page.url} asks for {request.url}")
