@@ -1,7 +1,7 @@
 """A database of its own for a measurement, made before Django starts and dropped after it.
 
 Used by the benches as `with throwaway(): ...`. Promise: the database that the application uses is never touched:
-SQLite in a temporary directory, or `punctual_bench` on the PostgreSQL server that DATABASE_URL names.
+SQLite in a temporary directory, or one named after this process on the PostgreSQL server that DATABASE_URL names.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-NAME = "punctual_bench"
+NAME = f"punctual_bench_{os.getpid()}"  # several may measure at a time
 
 
 @contextmanager
@@ -21,9 +21,13 @@ def throwaway() -> Iterator[str]:
         os.environ.setdefault("SECRET_KEY", "bench-only-" + "0123456789abcdefghijklmnopqrstuvwxyz" * 2)
         os.environ |= {"ENV_FILE": os.devnull, "DATA_DIR": directory, "DJANGO_SETTINGS_MODULE": "config.settings"}
         if server.startswith("postgres"):
-            with _on_postgresql(server):
-                yield _ready()
-                _close()
+            with created(server, NAME) as url:
+                os.environ["DATABASE_URL"] = url
+                try:
+                    yield _ready()
+                    _close()
+                finally:
+                    os.environ["DATABASE_URL"] = server
         else:
             os.environ["DATABASE_URL"] = f"sqlite:///{directory}/bench.sqlite3"
             yield _ready()
@@ -47,15 +51,14 @@ def _close() -> None:
 
 
 @contextmanager
-def _on_postgresql(server: str) -> Iterator[None]:
+def created(server: str, name: str) -> Iterator[str]:
+    """An empty database of that name on the PostgreSQL server, dropped afterwards. Yields its URL."""
     import psycopg
 
     with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        admin.execute(f"CREATE DATABASE {NAME}")
-        os.environ["DATABASE_URL"] = urlsplit(server)._replace(path=f"/{NAME}").geturl()
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        admin.execute(f"CREATE DATABASE {name}")
         try:
-            yield
+            yield urlsplit(server)._replace(path=f"/{name}").geturl()
         finally:
-            admin.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
-            os.environ["DATABASE_URL"] = server
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -6,10 +6,8 @@ the second time nothing may change.
 """
 
 import csv
-import resource
 import sys
 import tempfile
-import time
 import tracemalloc
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bench.cost import cost, peak
 from bench.database import throwaway
 
 COLUMNS = (
@@ -77,37 +76,27 @@ def read(path: Path) -> int:
 
 def run(path: Path, label: str, rows: int) -> Any:
     """Import and print the figures. Returns the outcome."""
-    from django.db import connection
-
     from notifications.imports import import_bookings, read_bookings
     from notifications.imports.files import Source
     from notifications.imports.outcomes import Outcome
 
-    statements = 0
+    def imported() -> Outcome:
+        total = Outcome()
+        with Source(path) as source:
+            for outcome in import_bookings(read_bookings(source)):
+                total.add(outcome)
+        return total
 
-    def count(execute: Any, *args: Any) -> Any:
-        nonlocal statements
-        statements += 1
-        return execute(*args)
-
-    total, memory, started = Outcome(), _resident(), time.perf_counter()
-    with Source(path) as source, connection.execute_wrapper(count):
-        for outcome in import_bookings(read_bookings(source)):
-            total.add(outcome)
-    seconds = time.perf_counter() - started
+    memory = peak()
+    total, spent = cost(imported)
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in total.rows.items())
     planned = total.deliveries["planned", ""]
     print(
-        f"{label:<28}{seconds:7.2f} s {rows / seconds:8,.0f} rows/s {statements:7,} statements "
-        f"({statements * 1000 / rows:5.1f} per 1,000 rows)  memory +{(_resident() - memory) / 1e6:3.0f} MB  "
+        f"{label:<28}{spent.seconds:7.2f} s {rows / spent.seconds:8,.0f} rows/s {spent.statements:7,} statements "
+        f"({spent.statements * 1000 / rows:5.1f} per 1,000 rows)  memory +{peak() - memory:3.0f} MB  "
         f"{kinds}; {planned:,} reminders planned"
     )
     return total
-
-
-def _resident() -> int:
-    """The most memory that this process has held so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main() -> None:

@@ -1,13 +1,15 @@
 """A mail server on loopback with a log of its own: `python -m bench.mailserver PORT LOG`.
 
 Each mail that it takes is a line of the log before it answers: the Message-ID's first half, which is the delivery's
-id. It takes a few milliseconds, so that there is a moment in which a mail is on its way.
+id, and the moment by the machine's steady clock. It takes a few milliseconds, so that there is a moment in which a
+mail is on its way.
 """
 
 import asyncio
 import random
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +26,7 @@ class Mails:
         head = envelope.content.decode("utf-8", "replace").partition("\r\n\r\n")[0]
         line = next(line for line in head.splitlines() if line.lower().startswith("message-id:"))
         await asyncio.sleep(random.uniform(0, SLOWEST))
-        print(line.partition("<")[2].partition("@")[0], file=self.log, flush=True)
+        print(line.partition("<")[2].partition("@")[0], time.monotonic(), file=self.log, flush=True)
         await asyncio.sleep(random.uniform(0, SLOWEST))
         return "250 OK"
 

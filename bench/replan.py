@@ -5,26 +5,14 @@ a server. It is the code behind the admin's "Save and apply" and `manage.py sche
 """
 
 import argparse
-import resource
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
+from bench.cost import cost, peak
 from bench.database import throwaway
 
 PEOPLE = 1_000
-
-
-class Statements:
-    """Counts without keeping them."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def __call__(self, execute: Any, *args: Any) -> Any:
-        self.number += 1
-        return execute(*args)
 
 
 def main() -> None:
@@ -37,12 +25,16 @@ def main() -> None:
         from notifications import previews, reconciler
         from notifications.models import ReminderRule
         from notifications.overrides import Overrides
+        from notifications.simulation import RuleSet, simulate
 
         print(f"{number:,} bookings of {PEOPLE:,} customers with three reminders each, on {kind}")
         fill(number)
         upkeep()
         measured("first plan, all rules", lambda: consumed(reconciler.reconcile()))
         measured("again, nothing to change", lambda: consumed(reconciler.reconcile()))
+        measured(
+            "simulation, all days", lambda: sum(len(fates) for (fates,) in simulate(timezone.now(), [RuleSet.stored()]))
+        )
         rule = ReminderRule.objects.get(name__startswith="1 hour")
         rule.offset = timedelta(hours=-2)
         measured("preview of the change", lambda: previews.foresee(rule, Overrides([]), timezone.now()).looked_at)
@@ -83,18 +75,12 @@ def consumed(plans: Iterable[Any]) -> int:
     return sum(done.changes for done in plans)
 
 
-def measured(name: str, act: Any) -> None:
-    from django.db import connection
-
-    statements = Statements()
-    began = time.monotonic()
-    with connection.execute_wrapper(statements):
-        changes = act()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    seconds = time.monotonic() - began
+def measured(name: str, act: Callable[[], int]) -> None:
+    changes, spent = cost(act)
+    held = peak()
     upkeep()
-    told = f"{name:26} {changes:9,} {seconds:7.1f} s {statements.number:8,} statements, at most {peak:.0f} MB so far"
-    print(told, flush=True)
+    times = f"{spent.seconds:7.1f} s {spent.statements:8,} statements, at most {held:.0f} MB so far"
+    print(f"{name:26} {changes:9,} {times}", flush=True)
 
 
 def upkeep() -> None:
