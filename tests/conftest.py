@@ -2,19 +2,21 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 from celery import current_app as _current_app
-from celery.app.trace import setup_worker_optimizations, trace_task_ret
+from django.db import connection
 
-from jobs import dispatcher
+from jobs import testing
+from jobs.hold import Witness
 from notifications.channels import email, email_apis, sms, webhook
 from notifications.models import ReminderRule
 from tests import probes  # noqa: F401  registers the sample tasks
@@ -23,8 +25,57 @@ from tests import probes  # noqa: F401  registers the sample tasks
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
+# A shell that starts us in the background has us ignore these, and what we start would never hear a Ctrl-C.
+for number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+InProcessWorker = testing.Worker
 current_app: Any = _current_app  # its channel is the in-process transport's, which the stubs do not know
+# Every case of a large table, or a process for each: not what one wants to wait for after each change.
+WIDE = {
+    *(f"jobs/test_{name}.py" for name in ("command_processes", "ledger_machine", "occurrences", "plans")),
+    *(
+        f"notifications/test_{name}.py"
+        for name in ("delivery_machine", "permission_matrix", "simulation", "tenant_pages")
+    ),
+    *(f"api/test_{name}.py" for name in ("hostile_fields", "matrix", "tenants_everywhere")),
+    *("library/test_files.py", "model/test_model.py", "reports/test_mails.py"),
+    *("test_attacks_on_privacy.py", "test_operator_commands.py", "test_roles.py"),
+}
 SERVERS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if str(item.path.relative_to(Path(__file__).parent)) in WIDE:
+            item.add_marker(pytest.mark.wide)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """After a test that commits, Django empties all tables, and before the next fills them as migrations had.
+
+    Here both are a few statements. TRUNCATE would make new files of each table and index, and have them all written to
+    the disk; and the first rows would be saved one by one. That was seconds a test, and most of a run on PostgreSQL.
+    """
+    filled = []
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        names = connection.introspection.django_table_names(only_existing=True, include_views=False)
+        for name in names:
+            cursor.execute(f'CREATE TABLE "kept_{name}" AS SELECT * FROM "{name}"')
+            cursor.execute(f'SELECT * FROM "{name}" LIMIT 0')
+            columns = ", ".join(f'"{column[0]}"' for column in cursor.description)  # a migration may reorder them
+            filled.append(f'INSERT INTO "{name}" ({columns}) SELECT {columns} FROM "kept_{name}"')
+    emptied = [f'DELETE FROM "{name}"' for name in names]
+
+    def as_at_first(_style: Any, tables: list[str], *, reset_sequences: bool = False, **_: Any) -> list[str]:
+        assert set(tables) == set(names) and not reset_sequences
+        return [*emptied, *filled]  # foreign keys are looked at when it commits
+
+    kept: Any = connection
+    kept.ops.sql_flush = as_at_first
+    kept._test_serialized_contents = "[]"  # nothing is left to be done
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +84,12 @@ def _empty_broker() -> None:
     with current_app.connection_for_write() as connection:
         for queue in current_app.amqp.queues:
             connection.default_channel.queue_purge(queue) if _declared(connection, queue) else None
+
+
+@pytest.fixture(autouse=True)
+def _clock_seen_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has watched the clock for five minutes releases a hold, in the middle of a long run too."""
+    monkeypatch.setattr("jobs.ticks._witness", Witness())
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +104,7 @@ def _no_kept_connection() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _by_day(request: pytest.FixtureRequest) -> None:
     """Tests run at any hour, at three in the morning too: quiet hours are only for those that are marked `night`."""
-    uses_rules = request.path.parent.name in ("notifications", "stories", "stack")
+    uses_rules = request.path.parent.name in ("notifications", "stories", "stack", "api")
     if uses_rules and request.node.get_closest_marker("django_db") and not request.node.get_closest_marker("night"):
         request.getfixturevalue("db")
         ReminderRule.objects.update(quiet_from=None, quiet_until=None)
@@ -58,71 +115,27 @@ def _declared(connection: Any, queue: str) -> bool:
     return True
 
 
-class InProcessWorker:
-    """Takes messages from the in-process broker and runs them through the code that a pool process runs."""
-
-    def __init__(self) -> None:
-        setup_worker_optimizations(current_app._get_current_object())
-        current_app.use_fast_trace_task = False
-        from celery.app.trace import build_tracer
-
-        for name, task in current_app.tasks.items():
-            task.__trace__ = build_tracer(name, task, current_app.loader, app=current_app)
-
-    def messages(self) -> list[Any]:
-        """Take everything that waits at the broker, in order."""
-        taken = []
-        with current_app.connection_for_write() as connection:
-            channel = connection.default_channel
-            for queue in current_app.amqp.queues:
-                while (message := channel.basic_get(queue, no_ack=True)) is not None:
-                    taken.append(channel.message_to_python(message) if isinstance(message, dict) else message)
-        return taken
-
-    def run(self, message: Any) -> tuple[int, Any, float | None]:
-        """Run one message. Returns what a pool process tells its parent: (failed, value, seconds)."""
-        request = dict(message.headers) | {"properties": message.properties, "delivery_info": message.delivery_info}
-        return trace_task_ret(
-            request["task"],
-            request["id"],
-            request,
-            message.body,
-            message.content_type,
-            message.content_encoding,
-            app=current_app._get_current_object(),
-        )
-
-    def run_all(self) -> list[tuple[int, Any, float | None]]:
-        return [self.run(message) for message in self.messages()]
-
-    def run_due(self, now: Any = None) -> list[tuple[int, Any, float | None]]:
-        """Dispatch what is due at `now` and run it."""
-        dispatcher.dispatch_due(now)
-        return self.run_all()
-
-
 @pytest.fixture
-def worker(db: None, monkeypatch: pytest.MonkeyPatch) -> InProcessWorker:
-    # Threads have connections of their own, which do not see what the test's transaction has not committed.
-    monkeypatch.setattr("jobs.recorder.LONGEST_WAIT", timedelta(hours=1))
-    monkeypatch.setattr("jobs.heartbeat.INTERVAL", timedelta(hours=1))
-    return InProcessWorker()
+def worker(db: None) -> Iterator[InProcessWorker]:
+    with testing.worker() as made:
+        yield made
+
+
+def require(name: str) -> None:
+    """Skips where that server does not answer, unless CI says that it has to."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(("127.0.0.1", SERVERS[name])) == 0:
+            return
+    if name in os.environ.get("REQUIRE_SERVERS", "").split():
+        pytest.fail(f"{name} is required here and does not answer on port {SERVERS[name]}")
+    pytest.skip(f"{name} does not answer on port {SERVERS[name]}")
 
 
 @pytest.fixture
 def need_server() -> Callable[[str], None]:
-    """`need_server("postgres")` skips where that server does not answer, unless CI says that it has to."""
-
-    def need(name: str) -> None:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", SERVERS[name])) == 0:
-                return
-        if name in os.environ.get("REQUIRE_SERVERS", "").split():
-            pytest.fail(f"{name} is required here and does not answer on port {SERVERS[name]}")
-        pytest.skip(f"{name} does not answer on port {SERVERS[name]}")
-
-    return need
+    """`need_server("postgres")` is `require("postgres")`."""
+    return require
 
 
 def rabbitmqctl(*words: str) -> None:
@@ -140,3 +153,11 @@ def virtual_host(need_server: Callable[[str], None]) -> Iterator[str]:
     rabbitmqctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
     yield name
     rabbitmqctl("delete_vhost", name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Half characters in what a test logged do not pass between the processes that run tests side by side."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report

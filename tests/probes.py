@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from celery import shared_task
+from django.db import connection
 
 from jobs import ledger
 from jobs.durable import Durable, Permanent, Snooze
@@ -79,6 +80,20 @@ def small(number: int) -> int:
     if number == 4:
         raise ValueError(number)
     return 2 * number
+
+
+@shared_task(base=Durable, name="probe.cut_off", batch_size=50)
+def cut_off(number: int) -> None:
+    """The second loses its database connection, as in a restart."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())" if number == 1 else "SELECT 1")
+
+
+@shared_task(base=Durable, bind=True, name="probe.marked", batch_size=50)
+def marked(self: Durable, number: int) -> None:
+    headers: dict[str, Any] = self.request.headers  # type: ignore[assignment]  # never None in a worker
+    RAN.append(("marked", dict(headers)))
+    headers["seen"] = number
 
 
 @shared_task(base=Durable, bind=True, name="probe.long", autoretry_for=(Flaky,))

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from notifications import rendering
 from notifications.channels import CHANNELS, Channel
@@ -59,6 +60,41 @@ def race(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]
     return answer, future.result(PATIENCE)
 
 
+def through_the_middle(row: QuerySet[Any], first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
+    """Both answers, where both want many rows and find `row`, one in the middle of them, locked until both wait.
+
+    If one comes from the beginning and the other from the end, they hold each other's rows by then: a deadlock. The
+    first goes by the index and the second through the table, so whoever does not sort locks in another order.
+    """
+    with transaction.atomic():
+        assert list(row.select_for_update())
+        by_the_index = _planned(first, "enable_seqscan", "enable_bitmapscan")
+        through_the_table = _planned(second, "enable_indexscan", "enable_bitmapscan", "enable_indexonlyscan")
+        began = [elsewhere(by_the_index), elsewhere(through_the_table)]
+        futures = []
+        for each in began:
+            future, process = each.__enter__()
+            until_it_waits(future, process)
+            futures.append(future)
+    answers = [future.exception(PATIENCE) or future.result() for future in futures]
+    for each in began:
+        with suppress(Exception):  # it is among the answers
+            each.__exit__(None, None, None)
+    return answers[0], answers[1]
+
+
+def _planned(act: Callable[[], Any], *off: str) -> Callable[[], Any]:
+    """PostgreSQL goes about the same statement in another way."""
+
+    def run() -> Any:
+        with connection.cursor() as cursor:
+            for name in off:
+                cursor.execute(f"SET {name} = off")
+        return act()
+
+    return run
+
+
 def until_it_waits(future: "Future[Any]", process: int) -> None:
     """Returns as soon as that connection waits for a lock, or its work is done."""
     end = time.monotonic() + PATIENCE
@@ -70,30 +106,50 @@ def until_it_waits(future: "Future[Any]", process: int) -> None:
         assert time.monotonic() < end, "it neither waits nor comes to an end"
 
 
-class HeldRendering:
-    """Whoever renders a message waits there, with the fence as the next step, until the test lets it `go_on`."""
+class Held:
+    """Whoever calls `name` of `place` waits there until the test lets him `go_on`; the first time only."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Any, name: str) -> None:
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        self._real = getattr(place, name)
+        monkeypatch.setattr(place, name, self._call)
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.reached.is_set():
+            self.reached.set()
+            assert self.go_on.wait(PATIENCE)
+        return self._real(*args, **kwargs)
+
+    @contextmanager
+    def while_there(self, act: Callable[[], Any], *, first: "Held | None" = None) -> Iterator["Future[Any]"]:
+        """`act` runs elsewhere; the block runs while it is held (at `first`, if given); then it goes on to its end."""
+        with elsewhere(act) as (future, _):
+            try:
+                assert (first or self).reached.wait(PATIENCE), "it never came there"
+                yield future
+            finally:
+                (first or self).go_on.set()
+                self.go_on.set()
+
+
+class HeldRendering(Held):
+    """Whoever renders a message waits there, with the fence as the next step."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reached, self.go_on, self.render = threading.Event(), threading.Event(), rendering.render
-        monkeypatch.setattr(rendering, "render", self.held)
-
-    def held(self, delivery: Any, **facts: Any) -> Any:
-        message = self.render(delivery, **facts)
-        self.reached.set()
-        assert self.go_on.wait(PATIENCE)
-        return message
+        super().__init__(monkeypatch, rendering, "render")
 
 
-class HeldProvider:
-    """A provider in whose hands a message stays until the test lets it `answer`."""
+class HeldProvider(Held):
+    """A provider in whose hands the first message stays; it answers as `answer` says, or accepts."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.called, self.answer = threading.Event(), threading.Event()
         self.sent: list[str] = []
-        monkeypatch.setitem(CHANNELS, "email", Channel("email", self.send, "hold", lambda message: ""))
+        self.answer: Exception | None = None
+        super().__init__(monkeypatch, self, "take")
+        monkeypatch.setitem(CHANNELS, "email", Channel("email", self._call, "hold", lambda message: ""))
 
-    def send(self, message: Any, *, idempotency_key: str) -> Receipt:
-        self.called.set()
-        assert self.answer.wait(PATIENCE)
+    def take(self, message: Any, *, idempotency_key: str) -> Receipt:
+        if self.answer:
+            raise self.answer
         self.sent.append(idempotency_key)
         return Receipt("accepted")

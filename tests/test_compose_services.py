@@ -22,7 +22,7 @@ import psycopg
 import pytest
 import redis
 
-from config import broker, ports
+from config.stack import broker, ports
 from tests import compose
 from tests.compose import FILLED_IN, ROOT, Service
 

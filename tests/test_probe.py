@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from config import alive
+from config.serving import alive
 from tests.compose import ROOT
 
 

@@ -99,6 +99,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("jobs.E001", {"JOBS_KEEP_DAYS": {"succeeded": 7, "failed": -1}}, "Set JOBS_KEEP_FAILED_DAYS to 0 or more"),
     ("jobs.E001", {"JOBS_KEEP_COUNT": {"expired": -5}}, "Set JOBS_KEEP_EXPIRED_COUNT to 0 or more"),
     ("jobs.E001", {"JOBS_KEEP_KEYS_DAYS": -400}, "Set JOBS_KEEP_KEYS_DAYS to 0 or more"),
+    ("jobs.E003", {"LATENESS_GOAL": 0}, "Set LATENESS_GOAL to 1 or more"),
     ("jobs.E002", {"JOBS_MAX_PROCESSES": 0}, "Set JOBS_MAX_PROCESSES to 1 or more"),
 ]
 WRONG_IN_PRODUCTION: list[tuple[str, dict[str, Any], str]] = [

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 
-from config.ports import free
+from bench.database import created
 from config.stack import Stack
+from config.stack.ports import free
 
 ROOT = Path(__file__).parents[2]
 POSTGRES = "postgres://postgres@127.0.0.1:5432"
@@ -54,6 +55,16 @@ class Scene:
                 return database.execute(sql).fetchall()
         with psycopg.connect(url) as connection:
             return connection.execute(sql).fetchall()
+
+    def children(self, name: str) -> set[int]:
+        """The processes that a worker's main process has (Linux)."""
+        found = set()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended meanwhile
+                state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+                if int(parent) == self.stack.pid(name) and state != "Z":
+                    found.add(int(stat.parent.name))
+        return found
 
     def manage(self, *words: str) -> str:
         return self._run("manage.py", *words)
@@ -102,11 +113,8 @@ def database(request: pytest.FixtureRequest, need_server: Callable[[str], None])
         yield ""
         return
     need_server("postgres")
-    name = f"punctual_fault_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(f"{POSTGRES}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield f"{POSTGRES}/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with created(f"{POSTGRES}/postgres", f"punctual_fault_{uuid.uuid4().hex[:8]}") as url:
+        yield url
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def provider(channel: str, log: Log) -> Iterator[str]:
     if channel == "email":
         from aiosmtpd.controller import Controller
 
-        from config.ports import free
+        from config.stack.ports import free
 
         (port,) = free()
         controller = Controller(Mails(log), hostname="127.0.0.1", port=port)
@@ -175,6 +175,7 @@ def run(pk: Any) -> None:
 
 def rounds(ids: list[Any], fault: str) -> None:
     """Time passes until every job has an end: pauses are over, and lost workers are found."""
+    from django.db.models import Q
     from django.utils import timezone
 
     from jobs import ledger, rescuer
@@ -193,7 +194,7 @@ def rounds(ids: list[Any], fault: str) -> None:
         if not open_jobs:
             return
         for pk in open_jobs:
-            ledger.dispatch("messages", ["notifications.deliver"], 1, chosen=[pk])
+            ledger.dispatch("messages", ["notifications.deliver"], 1, Q(state="scheduled", pk=pk))
             attempt(pk, killed=fault == "crash" and first)
         if fault == "callback twice" and first:
             call_back(ids)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import django
 
@@ -48,12 +49,103 @@ def jobs() -> object:
     return list(rows)
 
 
-def slow(many: int, seconds: float, batch: bool = False) -> object:
-    """Jobs that take so long, for stacks with tests.faults.slow_settings."""
+def slow(many: int, seconds: float, batch: bool = False, gate: str = "") -> object:
+    """Jobs that take so long, once the file `gate` is there. For stacks with tests.faults.slow_settings."""
     from tests.faults import slow
 
     task = slow.slow_one_of_many if batch else slow.slow
-    return [str(pk) for pk in task.enqueue_many([(seconds,)] * many, queue="messages")]
+    values = (seconds, gate) if gate else (seconds,)
+    return [str(pk) for pk in task.enqueue_many([values] * many, queue="messages")]
+
+
+def customers(many: int) -> object:
+    from notifications.models import Customer
+
+    rows = (Customer(name=f"Customer {n}", email=f"c{n}@example.com", locale="de") for n in range(many))
+    Customer.objects.bulk_create(rows, batch_size=5_000)
+    return many
+
+
+def export(form: str, like: str = "") -> object:
+    """Ask for all customers as a file; `like`: as if it had been asked for when that one was. Returns its id."""
+    from jobs.files import Export
+    from jobs.library import exports, people
+
+    operator = people.Person("Olga", lambda permission: True)
+    made = exports.ask(exports.Wanted(source="customers", format=form), operator)  # type: ignore[arg-type]
+    for other in Export.objects.filter(pk=like) if like else ():
+        Export.objects.filter(pk=made.pk).update(asked_at=other.asked_at)
+    return str(made.pk)
+
+
+def exported(pk: str) -> object:
+    """The sum, size and rows of an export's file, and how many attempts it took; None until it is there."""
+    from jobs.files import Export
+    from jobs.models import Job
+
+    for made in Export.objects.filter(pk=pk, file__isnull=False).select_related("file"):
+        assert made.file is not None
+        return made.file.sha256, made.file.size, made.rows, Job.objects.get(pk=pk).token
+    return None
+
+
+def files() -> object:
+    """Jobs on files that attack, each followed by one on a good picture. Returns ids, and what each has to become."""
+    import io
+
+    from jobs.library import pictures, storage, texts
+    from tests.library import hostile
+
+    made = []
+    for name in ("a pixel bomb", "a zip bomb", "a page with very much to do", "a billion laughs"):
+        make, _says = (hostile.PICTURES | hostile.DOCUMENTS)[name]
+        bad = storage.keep(io.BytesIO(make()), "bad", "application/octet-stream")
+        good = storage.keep(io.BytesIO(hostile.picture()), "good.png", "image/png")
+        steps: Any = [{"do": "thumbnail"}]
+        task = (
+            pictures.change_picture.delay(bad.pk, steps)
+            if name in hostile.PICTURES
+            else texts.extract_text.delay(bad.pk)
+        )
+        made += [(task.id, "failed"), (pictures.change_picture.delay(good.pk, steps).id, "succeeded")]
+    return made
+
+
+def states(ids: list[str]) -> object:
+    from jobs.models import Job
+
+    return {str(job.pk): (job.state, job.token) for job in Job.objects.filter(pk__in=ids)}
+
+
+def former(many: int) -> object:
+    """Customers whose only booking was long ago, one who owes something, and a job that forgets. Returns its id."""
+    from django.utils import timezone
+
+    from config import retention
+    from jobs.library import clean_up
+    from notifications.models import Booking, Customer, Payment
+
+    customers(many)
+    then, day = timezone.now() - timedelta(days=800), timedelta(days=1)
+    for one in Customer.objects.filter(name="Customer 0"):
+        Payment.objects.create(
+            customer=one, subject="Cut", amount=1, currency="EUR", due_on=then.date(), created_at=then
+        )
+    visit = {"service": "Cut", "starts_at": then, "ends_at": then + day, "created_at": then, "status": "completed"}
+    visit |= {"wall_date": then.date(), "wall_time": then.time(), "time_zone": "UTC"}
+    ids = Customer.objects.values_list("pk", flat=True)
+    Booking.objects.bulk_create([Booking(customer_id=pk, **visit) for pk in ids], batch_size=5_000)
+    wanted = retention.daily("personal_data", 365)["kwargs"]
+    return clean_up.clean_up.apply_async(kwargs=wanted, countdown=4).id  # when whoever asked is there to watch
+
+
+def known() -> object:
+    """The names of customers that there are, and how many have each."""
+    from collections import Counter
+
+    from notifications.models import Customer
+
+    return Counter(Customer.objects.values_list("name", flat=True))
 
 
 def shrink(processes: int) -> object:
@@ -67,5 +159,6 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     name, *words = sys.argv[1:]
-    asked: list[Callable[..., object]] = [book, report, jobs, slow, shrink]
+    asked: list[Callable[..., object]] = [book, report, jobs, slow, customers, export, exported, files, states, shrink]
+    asked += [former, known]
     print(json.dumps({ask.__name__: ask for ask in asked}[name](*[json.loads(word) for word in words])))

@@ -7,7 +7,6 @@ There can be at most one for each process that was sending, and it is never sent
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -19,20 +18,8 @@ MANY = 60
 SENDERS = 2  # processes of the worker
 
 
-def child_of(pid: int) -> int:
-    """A pool process of the worker: the first child that is there."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            return int(stat.parent.name)
-    raise LookupError(f"process {pid} has no children")
-
-
 def kill_a_child(scene: Scene) -> None:
-    os.kill(child_of(scene.stack.pid("worker")), signal.SIGKILL)
+    os.kill(min(scene.children("worker")), signal.SIGKILL)
 
 
 def kill(name: str) -> Callable[[Scene], None]:

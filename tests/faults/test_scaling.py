@@ -14,20 +14,8 @@ SLOW = {"DJANGO_SETTINGS_MODULE": "tests.faults.slow_settings"}
 FOLLOWED = 30.0  # seconds, on a busy machine: two looks, four seconds apart, and the start of processes
 
 
-def children(pid: int) -> int:
-    """The processes that a worker's main process really has (Linux)."""
-    found = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        found += int(fields[1]) == pid and fields[0] != "Z"
-    return found
-
-
 def pools(scene: Scene, *names: str) -> list[int]:
-    return sorted(children(scene.stack.pid(name)) for name in names)
+    return sorted(len(scene.children(name)) for name in names)
 
 
 def desire(scene: Scene, processes: object) -> None:
@@ -62,17 +50,18 @@ def broker(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_pool_grows_and_shrinks_while_it_works_and_kills_nothing(
-    make_scene: Callable[..., Scene], broker: str
+    make_scene: Callable[..., Scene], broker: str, tmp_path: Path
 ) -> None:
-    scene = make_scene(env=SLOW, broker_url=broker)
+    scene, gate = make_scene(env=SLOW, broker_url=broker), tmp_path / "gate"
     assert pools(scene, "worker") == [2]
-    scene.ask("slow", 6, 8)
+    scene.ask("slow", 8, 8, False, str(gate))
     until(lambda: running(scene) == 2, 20, "both processes are at work")
     desire(scene, 5)
-    until(lambda: pools(scene, "worker") == [5] and running(scene) >= 4, FOLLOWED + 10, "new processes take jobs")
+    until(lambda: pools(scene, "worker") == [5] and running(scene) == 5, FOLLOWED + 10, "new processes take jobs")
     desire(scene, 1)
+    gate.touch()  # only here do the jobs' seconds begin: all five are at work when the scaler looks
     until(lambda: pools(scene, "worker") == [1], FOLLOWED + 15, "four processes have ended")
-    until(lambda: undisturbed(scene), 40, "every job has ended well")
+    until(lambda: undisturbed(scene), 60, "every job has ended well")
     scene.ask("slow", 2, 0.1)
     until(lambda: undisturbed(scene), 20, "the last process still takes jobs")
     desire(scene, "as-started")
@@ -119,7 +108,7 @@ def test_a_worker_that_hangs_is_told_as_absent_and_the_others_take_its_part(make
     pid = scene.stack.pid("worker2")
     scene.stack.kill("worker2", signal.SIGSTOP)
     until(lambda: told(scene)["worker"] == 6, FOLLOWED + 20, "its part is taken over")
-    said = scene.manage("jobs", "workers", "messages")
+    said = scene.manage("jobs", "workers", "messages", "--table")
     assert "desired 6 (by" in said and "actual 6" in said and "  worker2@" in said and "absent since" in said
     scene.stack.kill("worker2", signal.SIGCONT)
     until(lambda: told(scene) == {"worker": 3, "worker2": 3}, FOLLOWED + 15, "it is back")

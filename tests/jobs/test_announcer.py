@@ -25,7 +25,7 @@ class Flower:
     """A real receiver at the in-process broker, and the memory that Flower has."""
 
     def __init__(self, connection: Any) -> None:
-        self.state = State()
+        self.state: Any = State()
         self.heard: list[dict[str, Any]] = []
         self.receiver = current_app.events.Receiver(connection, handlers={"*": self.hear})
         self.receiver.queue(self.receiver.channel).declare()
@@ -42,7 +42,7 @@ class Flower:
         return [(event["type"], event["uuid"]) for event in self.heard[before:]]
 
     def __getitem__(self, job: Any) -> Any:
-        return self.state.tasks[str(getattr(job, "pk", job))]  # type: ignore[attr-defined]
+        return self.state.tasks[str(getattr(job, "pk", job))]
 
 
 @pytest.fixture

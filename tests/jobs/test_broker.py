@@ -3,18 +3,19 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import connection as database
-from kombu import Connection
+from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
-from config.ports import free
-from config.programs import broker_program
-from config.supervisor import Supervisor
+from config.stack.ports import free
+from config.stack.programs import broker_program
+from config.stack.supervisor import Supervisor
 from jobs import broker
 from jobs.models import Clock
 from tests.conftest import rabbitmqctl
@@ -130,6 +131,21 @@ def test_valkey_keeps_its_epoch_until_it_is_flushed(valkey_url: str, monkeypatch
     with pool.acquire() as connection:
         connection.default_channel.client.flushall()
     assert broker.epoch() not in ("", first)
+    pool.force_close_all()
+
+
+@pytest.mark.stack
+def test_an_unanswered_question_to_the_workers_does_not_disturb_the_epoch(valkey_url: str, monkeypatch) -> None:
+    """It leaves a BRPOP behind on the connection that it used, and the connection goes back to the pool."""
+    pool = use(valkey_url, monkeypatch)
+    first = broker.epoch()
+    for _ in range(2):
+        with pool.acquire() as connection:
+            consumer = connection.Consumer([Queue("replies", auto_delete=True)], no_ack=True)
+            consumer.consume()
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.1)
+        assert broker.epoch() == first
     pool.force_close_all()
 
 

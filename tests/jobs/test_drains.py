@@ -1,14 +1,13 @@
 """Draining: nothing more is sent, what runs may end, and the exit code tells."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.core.management import CommandError, call_command
 
 from jobs import dispatcher, drains, ledger, pauses
 from jobs.models import Job, Pause
 from tests.factories import make_job
+from tests.jobs.shell import Shell
 
 pytestmark = pytest.mark.django_db
 
@@ -35,36 +34,29 @@ def test_a_drain_gives_up_when_its_time_is_over_and_leaves_the_queue_paused() ->
     assert pauses.active().queues == {"default"}
 
 
-@pytest.fixture
-def jobs(capsys) -> Callable[..., str]:
-    def call(*words: str) -> str:
-        call_command("jobs", *words)
-        return capsys.readouterr().out
-
-    return call
+jobs = Shell("jobs")
 
 
-def test_the_command_drains_and_says_how_to_go_on(jobs) -> None:
-    text = jobs("drain", "default", "--by", "olga", "--reason", "new disk")
-    assert "Empty after 0 s" in text and "jobs resume queue default" in text
+def test_the_command_drains_and_says_how_to_go_on() -> None:
+    text = jobs.screen("drain", "default", "--by", "olga", "--reason", "new disk")
+    assert "Empty after 0.0 s" in text and "jobs resume queue default" in text
     assert (Pause.objects.get().by, Pause.objects.get().reason) == ("olga", "new disk")
 
 
-def test_the_command_ends_with_3_when_something_still_runs(jobs, capsys) -> None:
+def test_the_command_ends_with_3_when_something_still_runs() -> None:
     make_job("running")
-    with pytest.raises(SystemExit) as ended:
-        jobs("drain", "default", "--timeout", "0")
-    assert ended.value.code == 3
-    assert "1 still running" in capsys.readouterr().err
+    code, said = jobs.refuses("drain", "default", "--timeout", "0")
+    assert code == 3 and "1 still running" in said
 
 
-def test_pausing_and_resuming_by_the_command(jobs) -> None:
+def test_pausing_and_resuming_by_the_command() -> None:
     make_job("queued", tenant="venue-7")
-    assert "until resumed; 1 queued jobs taken back" in jobs("pause", "tenant", "venue-7")
-    assert "Resumed tenant venue-7" in jobs("resume", "tenant", "venue-7")
-    jobs("pause", "task", "probe.ok", "--for", "2h")
+    assert "until resumed; 1 queued jobs taken back" in jobs.screen("pause", "tenant", "venue-7")
+    assert "Resumed tenant venue-7" in jobs.screen("resume", "tenant", "venue-7")
+    (told,) = jobs.lines("pause", "task", "probe.ok", "--for", "2h")
     until = Pause.objects.get().until
     assert until and timedelta(hours=1) < until - Pause.objects.get().at <= timedelta(hours=2, seconds=1)
+    assert told == {"paused": "task", "name": "probe.ok", "until": until.isoformat(), "taken_back": 0}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +69,6 @@ def test_pausing_and_resuming_by_the_command(jobs) -> None:
         (["pause", "queue", "default", "--for", "soon"], "no duration"),
     ],
 )
-def test_a_slip_of_the_pen_is_refused_with_what_there_is(jobs, words: list[str], says: str) -> None:
-    with pytest.raises(CommandError, match=says):
-        jobs(*words)
+def test_a_slip_of_the_pen_is_refused_with_what_there_is(words: list[str], says: str) -> None:
+    assert says in jobs.refuses(*words)[1]
     assert not Pause.objects.exists()

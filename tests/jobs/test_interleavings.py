@@ -4,21 +4,23 @@ READ COMMITTED evaluates an UPDATE's WHERE again after it waited for a lock. Tha
 both orders, and is what these tests rest on.
 """
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from jobs import dispatcher, holding, ledger, transitions
+from jobs.ids import new_id
 from jobs.models import Attempt, Job
 from tests.factories import HOUR, MINUTE, make_job
-from tests.races import elsewhere, needs_postgresql, race, until_it_waits
+from tests.races import PATIENCE, elsewhere, needs_postgresql, race, through_the_middle, until_it_waits
 
 pytestmark = [needs_postgresql, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
-
 Act = Callable[[Job], Any]
 
 
@@ -36,6 +38,19 @@ def succeed(job: Job) -> bool:
 
 def back_off(job: Job) -> bool:
     return ledger.back_off(job, MINUTE, Attempt(outcome=Attempt.Outcome.ERRORED))
+
+
+def snooze(job: Job) -> bool:
+    return ledger.snooze(job, timezone.now() + HOUR, Attempt(outcome=Attempt.Outcome.SNOOZED))
+
+
+def bury(job: Job) -> bool:
+    """By somebody who knows that its process is gone."""
+    return ledger.rescue(job, killed="its process is gone") is not None
+
+
+def give_back(job: Job) -> bool:
+    return ledger.give_back(job)
 
 
 def rescue(job: Job) -> bool:
@@ -66,42 +81,56 @@ def retry(job: Job) -> bool:
     return bool(ledger.retry([job.pk]))
 
 
+TWO_VERBS: list[tuple[str, Act, Act, tuple[Any, Any], str]] = [
+    ("queued", claim, claim, ("claimed", "gone"), "running"),
+    ("scheduled", dispatch, dispatch, (1, 0), "queued"),
+    ("queued", cancel, claim, ("cancelled", "gone"), "cancelled"),
+    ("queued", claim, cancel, ("claimed", "in flight"), "running"),
+    ("scheduled", cancel, dispatch, ("cancelled", 0), "cancelled"),
+    ("scheduled", dispatch, cancel, (1, "cancelled"), "cancelled"),
+    ("scheduled", cancel, cancel, ("cancelled", "finished"), "cancelled"),
+    ("running", cancel, succeed, ("in flight", True), "succeeded"),
+    ("running", succeed, cancel, (True, "finished"), "succeeded"),
+    ("running", cancel, back_off, ("in flight", True), "cancelled"),
+    ("running", back_off, cancel, (True, "cancelled"), "cancelled"),
+    ("running", rescue, succeed, (True, False), "scheduled"),
+    ("running", succeed, rescue, (True, False), "succeeded"),
+    ("running", rescue, rescue, (True, False), "scheduled"),
+    ("running", rescue, beat, (True, 0), "scheduled"),
+    ("running", beat, rescue, (1, False), "running"),
+    ("running", cancel, rescue, ("in flight", False), "running"),  # a locked row is left for the next pass
+    ("running", rescue, cancel, (True, "cancelled"), "cancelled"),
+    ("queued", reschedule, claim, (True, "gone"), "scheduled"),
+    ("queued", claim, reschedule, ("claimed", False), "running"),
+    ("queued", release, claim, (1, "gone"), "scheduled"),
+    ("queued", claim, release, ("claimed", 0), "running"),
+    ("queued", expire, claim, (1, "gone"), "expired"),
+    ("queued", claim, expire, ("claimed", 0), "running"),
+    ("asked to stop", retry, back_off, (False, True), "scheduled"),
+    ("asked to stop", back_off, retry, (True, True), "scheduled"),
+    ("asked to stop", retry, give_back, (False, True), "scheduled"),
+    ("asked to stop", retry, snooze, (False, True), "scheduled"),
+    ("asked to stop", retry, bury, (False, True), "scheduled"),
+    ("running", cancel, snooze, ("in flight", True), "cancelled"),
+    ("running", cancel, bury, ("in flight", True), "cancelled"),  # nobody else would find it before its lease is over
+    ("running", cancel, give_back, ("in flight", True), "cancelled"),
+    ("running", give_back, cancel, (True, "cancelled"), "cancelled"),
+    ("cancelled", retry, retry, (True, False), "scheduled"),
+    ("cancelled", retry, cancel, (True, "finished"), "scheduled"),  # the cancel came before the retry
+]
+
+
 @pytest.mark.parametrize(
     ("state", "first", "second", "answers", "ends"),
-    [
-        ("queued", claim, claim, ("claimed", "gone"), "running"),
-        ("scheduled", dispatch, dispatch, (1, 0), "queued"),
-        ("queued", cancel, claim, ("cancelled", "gone"), "cancelled"),
-        ("queued", claim, cancel, ("claimed", "in flight"), "running"),
-        ("scheduled", cancel, dispatch, ("cancelled", 0), "cancelled"),
-        ("scheduled", dispatch, cancel, (1, "cancelled"), "cancelled"),
-        ("scheduled", cancel, cancel, ("cancelled", "finished"), "cancelled"),
-        ("running", cancel, succeed, ("in flight", True), "succeeded"),
-        ("running", succeed, cancel, (True, "finished"), "succeeded"),
-        ("running", cancel, back_off, ("in flight", True), "cancelled"),
-        ("running", back_off, cancel, (True, "cancelled"), "cancelled"),
-        ("running", rescue, succeed, (True, False), "scheduled"),
-        ("running", succeed, rescue, (True, False), "succeeded"),
-        ("running", rescue, rescue, (True, False), "scheduled"),
-        ("running", rescue, beat, (True, 0), "scheduled"),
-        ("running", beat, rescue, (1, False), "running"),
-        ("running", cancel, rescue, ("in flight", False), "running"),  # a locked row is left for the next pass
-        ("running", rescue, cancel, (True, "cancelled"), "cancelled"),
-        ("queued", reschedule, claim, (True, "gone"), "scheduled"),
-        ("queued", claim, reschedule, ("claimed", False), "running"),
-        ("queued", release, claim, (1, "gone"), "scheduled"),
-        ("queued", claim, release, ("claimed", 0), "running"),
-        ("queued", expire, claim, (1, "gone"), "expired"),
-        ("queued", claim, expire, ("claimed", 0), "running"),
-        ("cancelled", retry, retry, (True, False), "scheduled"),
-        ("cancelled", retry, cancel, (True, "finished"), "scheduled"),  # the cancel came before the retry
-    ],
-    ids=lambda value: getattr(value, "__name__", None) or str(value),
+    TWO_VERBS,
+    ids=[f"{state}-{first.__name__}-{second.__name__}" for state, first, second, *_ in TWO_VERBS],
 )
 def test_of_two_verbs_at_once_the_second_sees_what_the_first_did(
     state: str, first: Act, second: Act, answers: tuple[Any, Any], ends: str
 ) -> None:
-    job = make_job(state, lease="over", useful_until=timezone.now() + MINUTE)
+    asked = state == "asked to stop"
+    state = "running" if asked else state
+    job = make_job(state, lease="over", useful_until=timezone.now() + MINUTE, cancel_requested=asked)
     assert race(lambda: first(job), lambda: second(job)) == answers
     assert Job.objects.get(pk=job.pk).state == ends
 
@@ -131,6 +160,22 @@ def test_nothing_slips_through_between_the_two_statements_of_a_cancel(monkeypatc
     assert Job.objects.get(pk=job.pk).state == "cancelled"
 
 
+def test_a_retry_between_the_two_statements_of_a_cancel_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever retried it knew that it was over; the cancel did not mean the new run."""
+    job, move = make_job("failed"), transitions.move
+
+    def retried_before(rows: Any, verb: str, **changes: Any) -> list[Job]:
+        if verb == "cancel":
+            with elsewhere(lambda: retry(job)) as (retried, _):
+                assert retried.result(PATIENCE)
+        return move(rows, verb, **changes)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "move", retried_before)
+        assert cancel(job) == "finished"
+    assert Job.objects.get(pk=job.pk).state == "scheduled"
+
+
 def test_a_message_goes_out_when_its_row_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
@@ -153,10 +198,40 @@ def test_the_same_unique_key_twice_at_once_is_one_job() -> None:
     assert first.pk == second.pk == Job.objects.get().pk
 
 
-def test_many_cancelled_at_once_from_both_ends_do_not_deadlock() -> None:
-    ids = [make_job().pk for _ in range(50)]
-    first, second = race(lambda: ledger.cancel(ids, "one"), lambda: ledger.cancel(ids[::-1], "two"))
-    assert set(first.values()) == {"cancelled"} and set(second.values()) == {"finished"}
+def many_in_reverse(state: str, **fields: Any) -> list[Any]:
+    """Ids in their order, of rows that lie in the table the other way round."""
+    ids = sorted(new_id() for _ in range(9))
+    for pk in ids[::-1]:
+        make_job(state, id=pk, **fields)
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("state", "first", "second"),
+    [
+        ("scheduled", lambda ids: ledger.cancel(ids, "one"), lambda ids: ledger.cancel(ids[::-1], "two")),
+        ("running", lambda ids: ledger.cancel(ids, "one"), lambda ids: holding.beat(ids[::-1], "one:1")),
+        ("scheduled", lambda ids: ledger.cancel(ids, "one"), lambda ids: len(ledger.reschedule(moved(ids)))),
+        ("cancelled", lambda ids: len(ledger.retry(ids)), lambda ids: len(ledger.retry(ids[::-1]))),
+        ("running", lambda ids: ledger.cancel(ids, "one"), lambda ids: ledger.succeed_many(rows(ids))),
+        ("queued", lambda ids: ledger.cancel(ids, "one"), lambda ids: len(ledger.claim_many(ids[::-1], "one:1"))),
+    ],
+    ids=["cancel-cancel", "cancel-beat", "cancel-reschedule", "retry-retry", "cancel-succeed", "cancel-claim"],
+)
+def test_verbs_on_many_rows_at_once_do_not_deadlock(
+    state: str, first: Callable[[list[Any]], Any], second: Callable[[list[Any]], Any]
+) -> None:
+    ids = many_in_reverse(state, worker="one:1")
+    answers = through_the_middle(Job.objects.filter(pk=ids[4]), lambda: first(ids), lambda: second(ids))
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+
+
+def moved(ids: list[Any]) -> dict[Any, Any]:
+    return dict.fromkeys(ids[::-1], (timezone.now() + HOUR, None))
+
+
+def rows(ids: list[Any]) -> list[Job]:
+    return list(Job.objects.filter(pk__in=ids).order_by("-pk"))
 
 
 def test_a_cancel_and_a_move_of_many_at_once_leave_nothing_between() -> None:
@@ -167,3 +242,26 @@ def test_a_cancel_and_a_move_of_many_at_once_leave_nothing_between() -> None:
     )
     assert len(moved) == 30 and set(told.values()) == {"cancelled"}
     assert set(Job.objects.filter(run_at=later, state="scheduled").values_list("pk", flat=True)) == set(ids[:20])
+
+
+def test_under_repeatable_read_the_second_is_refused_instead_of_looking_again() -> None:
+    """Whoever runs with another isolation gets an error, never a lost update."""
+    job = make_job("queued")
+
+    def claim_from_an_old_snapshot() -> str:
+        with suppress(OperationalError), transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            assert Job.objects.get(pk=job.pk).state == "queued"
+            old.set()
+            assert changed.wait(PATIENCE)
+            return claim(job)
+        return "refused"
+
+    old, changed = threading.Event(), threading.Event()
+    with elsewhere(claim_from_an_old_snapshot) as (future, _):
+        assert old.wait(PATIENCE)
+        assert claim(job) == "claimed"
+        changed.set()
+        assert future.result(PATIENCE) == "refused"
+    assert Job.objects.get(pk=job.pk).token == 1

@@ -5,12 +5,14 @@ import re
 import uuid
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from jobs import holding, leases, ledger, transitions
+from jobs import canvas, holding, leases, ledger, transitions
 from jobs.models import Attempt, Job
 from tests.factories import HOUR, MINUTE, make_job
 
@@ -96,6 +98,16 @@ def test_a_job_that_was_asked_to_stop_is_not_tried_again_when_its_process_dies(t
     assert state(job) == "cancelled"
 
 
+def test_what_runs_is_moved_by_its_worker_and_the_rescuer_alone() -> None:
+    """Whatever the table of transitions says."""
+    job = make_job("running", task="gone", due=-2 * HOUR, useful_until=timezone.now() - MINUTE)
+    assert ledger.release(Job.objects.all()) == 0
+    assert ledger.retry([job.pk]) == ledger.reschedule({job.pk: (job.run_at, job.useful_until)}) == set()
+    assert ledger.expire() == ledger.reject([], [], HOUR) == ledger.dispatch("default", ["gone"], 10) == []
+    assert ledger.cancel([job.pk], "no") == {job.pk: "in flight"}
+    assert state(job) == "running"
+
+
 def test_a_late_finisher_cannot_overwrite_the_next_attempt() -> None:
     job = make_job("queued")
     first = ledger.claim(job.pk, "slow:1")
@@ -113,10 +125,65 @@ def test_a_late_finisher_cannot_overwrite_the_next_attempt() -> None:
     assert Job.objects.get(pk=job.pk).result == "fresh"
 
 
+def test_of_many_that_finish_together_each_has_its_own_result_and_its_own_fence() -> None:
+    """Two tokens, values that one database or the other takes for something else, and one that was taken away."""
+    ids = [make_job("queued", token=n % 2).pk for n in range(9)]
+    jobs = ledger.claim_many(ids, "me")
+    jobs.sort(key=lambda job: ids.index(job.pk))
+    Job.objects.filter(pk=ids[-1]).update(token=7)
+    results = [None, True, "true", "null", 0, [1, {"a": None}], "ä\\u0041\"'", 1.5, "stale"]
+    assert ledger.succeed_many(jobs, results) == 8
+    kept = {job.pk: job for job in Job.objects.all()}
+    assert [kept[pk].result for pk in ids] == [*results[:-1], None]
+    assert kept[ids[1]].result is True and kept[ids[-1]].state == "running"
+    assert ledger.succeed_many(jobs, results) == 0
+
+
+def test_a_claimed_job_can_be_asked_for_all_of_its_columns() -> None:
+    job = make_job("queued", args=[1, {"b": []}], kwargs={}, reason="why", checkpoint={"at": 3})
+    claimed = ledger.claim(job.pk, "me")
+    assert claimed and (claimed.args, claimed.kwargs, claimed.checkpoint) == ([1, {"b": []}], {}, {"at": 3})
+    assert claimed.reason == "why" and claimed.started_at is not None and claimed == job
+
+
+def test_a_late_finisher_of_many_overwrites_none() -> None:
+    mine, lost = make_job("running"), make_job("running")
+    Job.objects.filter(pk=lost.pk).update(token=2, worker="fast:2")
+    assert ledger.succeed_many([mine, lost]) == 1
+    assert (state(mine), state(lost)) == ("succeeded", "running")
+
+
+def test_an_outcome_whose_story_cannot_be_kept_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job("running")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OperationalError("could not extend file: No space left on device")
+
+    monkeypatch.setattr(Attempt, "save", full)
+    errored = Attempt(outcome=Attempt.Outcome.ERRORED)
+    for end in (lambda: ledger.back_off(job, MINUTE, errored), lambda: ledger.give_up(job, errored)):
+        with pytest.raises(OperationalError):
+            end()
+    assert state(job) == "running"
+
+
 def test_a_job_is_claimed_once() -> None:
     job = make_job("queued")
     assert ledger.claim(job.pk, "one:1")
     assert ledger.claim(job.pk, "two:2") is None
+
+
+def test_a_job_with_a_cancel_asked_for_is_not_claimed() -> None:
+    job = make_job("queued", cancel_requested=True)
+    assert ledger.claim(job.pk, "me") is None
+
+
+def test_a_claim_begins_a_lease_and_forgets_the_messages_sent_in_vain() -> None:
+    now = timezone.now()
+    job = make_job("queued", nudges=5, lease_until=now + HOUR)
+    assert ledger.claim(job.pk, "me:1", now=now)
+    job.refresh_from_db()
+    assert (job.lease_until, job.nudges, job.started_at) == (now + leases.LEASE, 0, now)
 
 
 def test_a_worker_that_beats_keeps_its_job_from_the_rescuer() -> None:
@@ -137,6 +204,20 @@ def test_two_rescuers_that_saw_the_same_row_rescue_it_once() -> None:
     assert ledger.rescue(seen)
     assert ledger.rescue(seen) is None
     assert Job.objects.get(pk=seen.pk).failures == 1
+
+
+def test_a_job_whose_lease_still_runs_is_not_rescued() -> None:
+    seen = make_job("running", lease="live")
+    assert ledger.rescue(seen) is None
+    assert state(seen) == "running"
+
+
+def test_a_lease_that_was_prolonged_and_ran_out_again_is_not_the_one_that_was_seen() -> None:
+    """A rescuer that was stopped for long between reading and writing has to look again."""
+    seen = make_job("running", lease="over", worker="slow:1")
+    assert holding.beat([seen.pk], "slow:1", now=timezone.now() - leases.LEASE - timedelta(seconds=1))
+    assert ledger.rescue(seen) is None
+    assert ledger.rescue(Job.objects.get(pk=seen.pk))
 
 
 def test_a_job_whose_worker_is_lost_too_often_fails_with_the_reason() -> None:
@@ -164,6 +245,33 @@ def test_a_cancel_of_a_running_job_says_in_flight_and_wins_over_a_retry() -> Non
     assert job.attempts.get().outcome == "stopped"
 
 
+def test_a_cancel_is_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the flag alone it would wait for ever: neither dispatched nor over."""
+    job = make_job()
+
+    def away(*_: Any, **__: Any) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(ledger, "move", away)
+    with pytest.raises(OperationalError):
+        ledger.cancel([job.pk], "olga said so")
+    job.refresh_from_db()
+    assert (job.state, job.cancel_requested) == ("scheduled", False)
+
+
+def test_a_cancel_wins_over_a_snooze() -> None:
+    job = make_job("running")
+    ledger.cancel([job.pk], "no")
+    assert ledger.snooze(job, timezone.now() + HOUR, Attempt(outcome=Attempt.Outcome.SNOOZED))
+    assert (state(job), job.attempts.get().outcome) == ("cancelled", "stopped")
+
+
+def test_a_job_stops_only_if_it_was_asked_to() -> None:
+    job = make_job("running")
+    assert not ledger.stop(job, Attempt(outcome=Attempt.Outcome.STOPPED))
+    assert state(job) == "running"
+
+
 def test_a_cancel_of_a_running_job_whose_worker_dies_is_not_forgotten() -> None:
     job = make_job("running", lease="over")
     ledger.cancel([job.pk], "no")
@@ -176,9 +284,42 @@ def test_a_cancel_of_a_finished_job_says_finished_and_of_an_unknown_one_nothing(
     assert ledger.cancel([job.pk, uuid.uuid4()], "no") == {job.pk: "finished"}
 
 
+def test_a_cancel_leaves_no_mark_on_what_was_over() -> None:
+    job = make_job("failed")
+    ledger.cancel([job.pk], "no")
+    assert not Job.objects.get(pk=job.pk).cancel_requested
+
+
+def test_a_job_with_a_cancel_asked_for_is_not_moved() -> None:
+    job = make_job("queued", cancel_requested=True)
+    assert ledger.reschedule({job.pk: (timezone.now() + HOUR, None)}) == set()
+
+
 def test_nothing_runs_before_its_time() -> None:
     make_job(due=MINUTE)
     assert ledger.dispatch("default", ["probe.ok"], 10) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"queue": "messages"},
+        {"task": "gone.task"},
+        {"useful_until": timezone.now() - MINUTE},
+        {"cancel_requested": True},
+        {"run_at": timezone.now() + HOUR},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_dispatch_takes_nothing_that_it_was_not_asked_for(fields: dict[str, Any]) -> None:
+    make_job(**fields)
+    assert ledger.dispatch("default", ["probe.ok"], 10) == []
+
+
+def test_of_the_due_jobs_only_those_that_were_chosen_go() -> None:
+    make_job(priority=20)
+    chosen = make_job()
+    assert [job.pk for job in ledger.dispatch("default", ["probe.ok"], 10, Q(pk=chosen.pk))] == [chosen.pk]
 
 
 def test_the_window_bounds_how_many_are_queued_and_the_urgent_go_first() -> None:
@@ -202,10 +343,46 @@ def test_a_job_without_code_is_not_dispatched_and_fails_after_an_hour() -> None:
     assert "deploy its code" in Job.objects.get(pk=job.pk).reason
 
 
+@pytest.mark.parametrize(
+    ("fields", "overdue"),
+    [
+        ({}, 2 * HOUR),  # known
+        ({"task": "gone.task"}, HOUR - MINUTE),  # maybe its worker is being deployed
+        ({"queue": "gone"}, HOUR - MINUTE),
+    ],
+)
+def test_only_what_nobody_could_run_for_an_hour_is_rejected(fields: dict[str, Any], overdue: timedelta) -> None:
+    job = make_job(due=-overdue, **fields)
+    assert ledger.reject(["probe.ok"], ["default"], HOUR) == []
+    assert state(job) == "scheduled"
+
+
+def test_a_rejected_job_whose_errback_cannot_be_stored_is_not_rejected_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(task="gone", due=-2 * HOUR)
+
+    def away(*_: Any) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(canvas, "call_errbacks", away)
+    with pytest.raises(OperationalError):
+        ledger.reject(["probe.ok"], ["default"], HOUR)
+    assert state(job) == "scheduled"
+
+
+def test_what_no_queue_serves_is_rejected_too() -> None:
+    job = make_job(queue="nobodys", due=-2 * HOUR)
+    assert [rejected.pk for rejected in ledger.reject(["probe.ok"], ["default"], HOUR)] == [job.pk]
+
+
 def test_what_is_no_longer_useful_expires_and_is_not_claimed() -> None:
     job = make_job("queued", useful_until=timezone.now() - MINUTE)
     assert ledger.claim(job.pk, "me") is None
     assert [expired.pk for expired in ledger.expire()] == [job.pk]
+
+
+def test_what_is_still_useful_does_not_expire() -> None:
+    make_job(), make_job("queued", useful_until=timezone.now() + MINUTE)
+    assert ledger.expire() == []
 
 
 def test_an_unclaimed_message_is_believed_twice_as_long_each_time() -> None:
@@ -228,6 +405,16 @@ def test_a_unique_key_makes_the_second_call_return_the_first_job() -> None:
     assert Job.objects.count() == 1
 
 
+def test_a_unique_key_is_its_tenants_and_stops_no_other() -> None:
+    now = timezone.now()
+    calls = [
+        ledger.enqueue(Job(task="probe.ok", queue="default", run_at=now, unique_key="welcome-7", tenant=tenant)).pk
+        for tenant in ("a", "b", "", "a")
+    ]
+    assert len(set(calls)) == 3 and calls[0] == calls[3]
+    assert Job.objects.count() == 3
+
+
 def test_enqueueing_in_a_transaction_that_is_rolled_back_leaves_nothing() -> None:
     with pytest.raises(RuntimeError), transaction.atomic():
         ledger.enqueue(Job(task="probe.ok", queue="default", run_at=timezone.now()))
@@ -240,6 +427,21 @@ def test_a_persons_retry_resets_the_failures_but_never_the_fence() -> None:
     assert ledger.retry([job.pk]) == {job.pk}
     job.refresh_from_db()
     assert (job.state, job.failures, job.token) == ("scheduled", 0, 9)
+
+
+def test_a_cancelled_job_runs_again_when_a_person_says_so() -> None:
+    job = make_job()
+    ledger.cancel([job.pk], "no")
+    assert ledger.retry([job.pk]) == {job.pk}
+    assert [sent.pk for sent in ledger.dispatch("default", ["probe.ok"], 10)] == [job.pk]
+
+
+def test_a_job_that_still_runs_is_no_longer_asked_to_stop_when_a_person_wants_it_after_all() -> None:
+    job = make_job("running")
+    ledger.cancel([job.pk], "no")
+    assert ledger.retry([job.pk]) == set()
+    assert ledger.back_off(job, MINUTE, Attempt(outcome=Attempt.Outcome.ERRORED))
+    assert state(job) == "scheduled"
 
 
 def test_a_job_cannot_be_held_without_a_lease() -> None:

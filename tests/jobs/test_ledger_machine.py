@@ -65,7 +65,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ends: set[tuple[Any, int]] = set()
         self.confirmed: set[Any] = set()  # told "cancelled", and not retried since
         self.failures: dict[Any, int] = {}
-        self.spent: dict[str, Any] = {}  # unique keys of deleted jobs
+        self.spent: dict[tuple[str, str], Any] = {}  # unique keys of deleted jobs and their tenants
 
     def having(self, keep: Callable[[Job], bool]) -> set[Any]:
         return {pk for pk, job in self.rows.items() if keep(job)}
@@ -93,14 +93,23 @@ class LedgerMachine(RuleBasedStateMachine):
         due=st.sampled_from([-HOUR, timedelta(0), MINUTE]),
         useful=st.sampled_from([None, None, MINUTE]),
         key=st.sampled_from([None, None, "welcome-7"]),
+        tenant=st.sampled_from(["", "", "venue 7"]),
         limit=st.sampled_from([None, 1, 2]),
         task=st.sampled_from([*KNOWN, *KNOWN, *KNOWN, "probe.gone"]),
     )
-    def enqueue(self, due: timedelta, useful: timedelta | None, key: str | None, limit: int | None, task: str) -> Any:
+    def enqueue(
+        self,
+        due: timedelta,
+        useful: timedelta | None,
+        key: str | None,
+        tenant: str,
+        limit: int | None,
+        task: str,
+    ) -> Any:
         until = None if useful is None else self.now + useful
-        fields: dict[str, Any] = {"unique_key": key, "max_attempts": limit, "useful_until": until}
-        earlier = self.having(lambda job: key is not None and job.unique_key == key)
-        earlier |= {self.spent[key]} if key in self.spent else set()
+        fields: dict[str, Any] = {"unique_key": key, "tenant": tenant, "max_attempts": limit, "useful_until": until}
+        earlier = self.having(lambda job: key is not None and (job.unique_key, job.tenant) == (key, tenant))
+        earlier |= {self.spent[key, tenant]} if key and (key, tenant) in self.spent else set()
         job = ledger.enqueue(Job(task=task, queue="default", run_at=self.now + due, **fields))
         assert not earlier or {job.pk} == earlier
         return multiple() if job.pk in self.spent.values() else job.pk
@@ -314,8 +323,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def prune(self, state: str) -> None:
         """Deletes what is over, and nothing else; its key stays taken."""
         over = self.having(lambda job: job.state == state)
-        assert pruner._delete(pruner._over(state)) == len(over)
-        self.spent |= {self.rows[pk].unique_key: pk for pk in over if self.rows[pk].unique_key}  # type: ignore[misc]
+        assert pruner.drop(pruner._over(state)) == len(over)
+        gone = [self.rows[pk] for pk in over]
+        self.spent |= {(job.unique_key, job.tenant): job.pk for job in gone if job.unique_key}
         for pk in over:
             del self.rows[pk]
 

@@ -35,6 +35,16 @@ def draws(rate: Rate, waits: list[timedelta], wanted: int) -> list[tuple[datetim
     return drawn
 
 
+def test_a_token_is_never_made_twice_from_the_same_time() -> None:
+    """Whoever rounds the time of a token down gives a little more each time: here one in ten."""
+    rate, bucket, drawn = Rate(3, 10 * MICROSECOND, 10), Bucket(0, START), 0
+    for n in range(1, 1_001):
+        full = limits.refilled(bucket, rate, START + n * MICROSECOND)
+        drawn += full.tokens
+        bucket = Bucket(0, full.at)
+    assert drawn <= 300
+
+
 @given(rates, pauses, st.integers(1, 20_000))
 def test_no_window_of_time_sees_more_than_the_rate_and_a_burst(rate, waits, wanted) -> None:
     drawn = draws(rate, waits, wanted)

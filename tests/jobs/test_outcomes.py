@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 from celery import shared_task
 from django.contrib.auth.models import User
+from django.db import DataError, OperationalError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import dispatcher, pauses, rescuer
+from jobs import dispatcher, ledger, pauses, replacing, rescuer
 from jobs.durable import Durable, Snooze, Stop
-from jobs.models import Attempt, Job, Queue
+from jobs.models import Attempt, Job, Pause, Queue
+from jobs.verdict import Replaced
+from tests import probes
 from tests.factories import HOUR, make_job
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -103,8 +106,10 @@ def test_async_result_tells_the_state_of_the_job(worker) -> None:
 def test_a_queue_whose_last_pause_ran_out_can_be_paused_again(client: Client) -> None:
     client.force_login(User.objects.create_superuser("olga", password="x"))
     Queue.objects.create(name="default")
-    pauses.pause("queue", ["default"], by="vera", until=timezone.now() - HOUR)
-    client.post(reverse("admin:jobs_queue_changelist"), {"action": "pause", "_selected_action": ["default"]})
+    pauses.pause("queue", ["default"], by="vera", until=timezone.now() + HOUR)
+    Pause.objects.update(until=timezone.now() - HOUR)
+    said = {"action": "pause", "_selected_action": ["default"], "_confirm": "1", "reason": "again"}
+    client.post(reverse("admin:jobs_queue_changelist"), said)
     assert "default" in pauses.active(timezone.now()).queues
 
 
@@ -126,3 +131,76 @@ def test_one_row_that_cannot_be_rescued_does_not_hold_up_the_others() -> None:
     rescuer.rescue_lost()
     assert not Job.objects.filter(state="running").exists()
     assert Attempt.objects.count() == 2
+
+
+def refuses(*_: Any, **__: Any) -> None:
+    raise DataError("invalid byte sequence")
+
+
+def test_an_outcome_that_the_database_refuses_ends_the_job(worker, monkeypatch) -> None:
+    monkeypatch.setattr(ledger, "succeed", refuses)
+    once.delay()
+    worker.run_due()
+    worker.run_due()
+    job = Job.objects.get()
+    assert (job.state, job.reason) == ("failed", "its outcome could not be stored (DataError)")
+
+
+def test_one_result_that_the_database_refuses_does_not_cost_its_neighbours_theirs(worker, monkeypatch) -> None:
+    succeed = ledger.succeed
+
+    def refuses_one(job: Job, result: Any = None) -> bool:
+        if result == 2:
+            refuses()
+        return succeed(job, result)
+
+    monkeypatch.setattr(ledger, "succeed_many", refuses)
+    monkeypatch.setattr(ledger, "succeed", refuses_one)
+    probes.small.enqueue_many([(0,), (1,), (2,)])
+    worker.run_due()
+    states = dict(Job.objects.values_list("args__0", "state"))
+    assert states == {0: "succeeded", 1: "failed", 2: "succeeded"}
+
+
+def test_a_job_whose_successor_cannot_be_stored_has_not_ended() -> None:
+    class Away:
+        def apply_async(self) -> None:
+            raise OperationalError("server closed the connection unexpectedly")
+
+    job = make_job("running")
+    with pytest.raises(OperationalError):
+        replacing.hand_over(job, Replaced(Away(), "the next one"))
+    assert Job.objects.get(pk=job.pk).state == "running"
+
+
+def test_a_claim_that_the_database_did_not_answer_is_found_by_the_rescuer(worker, monkeypatch) -> None:
+    """It was committed, and the connection broke before the answer came."""
+    claim_many = ledger.claim_many
+
+    def unanswered(*args: Any) -> list[Job]:
+        claim_many(*args)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    value.delay("nul")
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "claim_many", unanswered)
+        worker.run_due()
+    assert (Job.objects.get().state, RAN) == ("running", [])
+    assert (run_and_lose_the_lease(worker).state, RAN) == ("succeeded", ["nul"])
+
+
+def test_an_outcome_that_was_written_and_not_answered_is_written_once(worker, monkeypatch) -> None:
+    back_off, calls = ledger.back_off, []
+
+    def unanswered(*args: Any, **changes: Any) -> bool:
+        calls.append(back_off(*args, **changes))
+        if len(calls) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return calls[-1]
+
+    monkeypatch.setattr(ledger, "back_off", unanswered)
+    once.delay()
+    worker.run_due()
+    job = Job.objects.get()
+    assert calls == [True, False]
+    assert (job.failures, job.attempts.count()) == (1, 1)

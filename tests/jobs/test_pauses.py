@@ -5,12 +5,15 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from jobs import dispatcher, ledger, pauses, queues, windows
-from jobs.models import Job, Pause
+from jobs.models import Job, Pause, Queue
 from tests import probes
-from tests.factories import HOUR, MINUTE, make_job
+from tests.factories import DAY, HOUR, MINUTE, make_job
 from tests.jobs.races import TRANSACTIONAL, at_once, need_two_writers
 
 pytestmark = pytest.mark.django_db
@@ -77,6 +80,29 @@ def test_wrong_words_are_refused() -> None:
     with pytest.raises(ValueError, match="names no time zone"):
         pauses.pause("queue", ["default"], by="olga", until=datetime(2027, 1, 1))  # noqa: DTZ001
     assert not Pause.objects.exists()
+
+
+def test_a_pause_that_is_longer_than_a_year_is_refused_with_what_to_do() -> None:
+    now = timezone.now()
+    with pytest.raises(ValueError, match=r"within 366 days, or without an end"):
+        pauses.pause("queue", ["default"], by="olga", until=now + 367 * DAY)
+    assert not Pause.objects.exists()
+    pauses.pause("queue", ["default"], by="olga", until=now + 365 * DAY)
+    assert Pause.objects.get().until
+
+
+def test_the_admin_refuses_it_on_both_of_its_pages(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("olga", password="x"))
+    Queue.objects.create(name="default")
+    end = {"until_0": "2199-01-01", "until_1": "10:00"}
+    said = {"action": "pause", "_selected_action": ["default"], "_confirm": "1", "reason": "x"} | end
+    assert "within 366 days" in client.post(reverse("admin:jobs_queue_changelist"), said).content.decode()
+    row = {"kind": "queue", "name": "default", "reason": "x"} | end
+    assert "within 366 days" in client.post(reverse("admin:jobs_pause_add"), row).content.decode()
+    assert not Pause.objects.exists()
+    row["until_0"] = f"{timezone.now() + DAY:%Y-%m-%d}"
+    client.post(reverse("admin:jobs_pause_add"), row)
+    assert Pause.objects.get().by == "olga"
 
 
 def test_a_deep_backlog_of_a_paused_task_holds_up_nobody(monkeypatch) -> None:

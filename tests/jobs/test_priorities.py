@@ -22,6 +22,7 @@ from jobs.models import Priority
         *[(-100, "django", "LOW"), (-1, "django", "LOW"), (0, "django", "NORMAL"), ("-5", "django", "LOW")],
         *[(1, "django", "HIGH"), (50, "django", "HIGH"), (100, "django", "URGENT")],
         *[(0, "redis", "URGENT"), (3, "redis", "HIGH"), (6, "redis", "NORMAL"), (9, "redis", "LOW")],
+        *[(-20, "agenda", "LOW"), (0, "agenda", "NORMAL"), (10, "agenda", "HIGH"), (20, "agenda", "URGENT")],
         *[(0, "amqp", "LOW"), (9, "amqp", "URGENT")],
     ],
 )
@@ -33,7 +34,7 @@ def test_a_value_of_a_scale_has_one_name(value, scale: str, name: str) -> None:
 def test_what_goes_first_on_its_scale_never_goes_later_here(scale: str, data) -> None:
     least, greatest, *_ = priorities.SCALES[scale]
     first, second = (data.draw(st.integers(least, greatest)) for _ in range(2))
-    if scale in ("ten", "redis"):
+    if scale in ("ten", "bullmq", "redis"):
         first, second = -first, -second
         assert (first >= second) <= (Priority.of(-first, scale=scale) >= Priority.of(-second, scale=scale))
     else:

@@ -4,10 +4,14 @@ import uuid
 from typing import Any
 
 import pytest
+from celery import current_app
+from celery.app.task import Context
 from celery.exceptions import TaskRevokedError
 from celery.result import AsyncResult
 from django.utils import timezone
+from django_celery_results.models import TaskResult
 
+from jobs.messages import NUDGE
 from jobs.models import Job
 from tests import probes
 from tests.conftest import InProcessWorker
@@ -97,3 +101,12 @@ def test_permanent_ends_at_once_whatever_autoretry_says(worker: InProcessWorker)
     worker.run_due()
     job = Job.objects.get()
     assert (job.state, job.failures) == ("failed", 1)
+
+
+def test_what_the_parent_of_the_pool_says_of_a_job_is_not_kept() -> None:
+    """It hears of every retry, and would have the last word."""
+    job = make_job("running")
+    said = Context({"id": str(job.pk), NUDGE: True})
+    backend: Any = current_app.backend
+    backend.store_result(str(job.pk), None, "RETRY", request=said)
+    assert not TaskResult.objects.exists()

@@ -14,7 +14,6 @@ import pytest
 from celery.concurrency.asynpool import AsynPool
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
-from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -23,6 +22,7 @@ from jobs import crews, pruner
 from jobs.models import Queue, QueueWorker
 from jobs.scaler import Scaler, resize
 from tests.faults.conftest import ROOT
+from tests.jobs.shell import Shell
 
 pytestmark = pytest.mark.django_db
 
@@ -201,32 +201,33 @@ def test_a_process_that_has_just_been_handed_a_job_ends_it_before_it_goes(tmp_pa
 # --- People ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def jobs(capsys) -> Callable[..., str]:
-    def call(*words: str) -> str:
-        call_command("jobs", *words)
-        return capsys.readouterr().out
-
-    return call
+jobs = Shell("jobs")
 
 
-def test_the_command_scales_and_tells(jobs) -> None:
+def test_the_command_scales_and_tells() -> None:
     member("a@host", 3), member("solo@host", 1, scalable=False), member("gone@host", 4, ago=60)
-    assert "default: desired 6 (by olga. newsletter), actual 4." in jobs(
+    assert "default: desired 6 (by olga. newsletter), actual 4." in jobs.screen(
         "scale", "default", "6", "--by", "olga", "--reason", "newsletter"
     )
-    lines = jobs("workers").splitlines()
+    lines = jobs.screen("workers").splitlines()
     assert lines[0] == "clock: desired as started, actual 0"
     assert lines[1:3] == ["default: desired 6 (by olga. newsletter), actual 4", "  a@host: 3"]
     assert lines[3] == "  solo@host: 1, cannot be scaled"
     assert lines[4].startswith("  gone@host: absent since ") and lines[4].endswith("(had 4)")
-    assert "desired as started" in jobs("scale", "default", "as-started", "--by", "olga")
+    assert "desired as started" in jobs.screen("scale", "default", "as-started", "--by", "olga")
     assert Queue.objects.get().desired_processes is None
 
 
-def test_the_command_says_when_nobody_can_follow(jobs, capsys) -> None:
-    call_command("jobs", "scale", "default", "6")
-    assert "No worker of default can be scaled at this moment." in capsys.readouterr().err
+def test_the_command_tells_programs_the_same() -> None:
+    member("a@host", 3), member("gone@host", 4, ago=60)
+    (told,) = jobs.lines("workers", "default")
+    assert (told["queue"], told["desired"], told["actual"]) == ("default", None, 3)
+    assert [(one["worker"], one["here"]) for one in told["workers"]] == [("a@host", True), ("gone@host", False)]
+
+
+def test_the_command_says_when_nobody_can_follow() -> None:
+    jobs.screen("scale", "default", "6")
+    assert "No worker of default can be scaled at this moment." in jobs.complaints
 
 
 @pytest.mark.parametrize(
@@ -238,9 +239,8 @@ def test_the_command_says_when_nobody_can_follow(jobs, capsys) -> None:
         (["workers", "mesages"], "There are clock, default, messages"),
     ],
 )
-def test_a_slip_of_the_pen_is_refused(jobs, words: list[str], says: str) -> None:
-    with pytest.raises(CommandError, match=says):
-        jobs(*words)
+def test_a_slip_of_the_pen_is_refused(words: list[str], says: str) -> None:
+    assert says in jobs.refuses(*words)[1]
     assert not Queue.objects.exists()
 
 
@@ -260,7 +260,7 @@ def test_the_queues_page_shows_actual_and_desired(client: Client) -> None:
     crews.desire("default", 6, by="olga", reason="newsletter")
     assert "3 / 6 by olga. newsletter" in client.get(reverse("admin:jobs_queue_changelist")).content.decode()
     workers = client.get(reverse("admin:jobs_queueworker_changelist")).content.decode()
-    assert "gone@host" in workers and "icon-no.svg" in workers
+    assert "gone@host" in workers and "absent" in workers
 
 
 def test_who_may_scale_gives_a_reason_and_it_is_kept(client: Client) -> None:

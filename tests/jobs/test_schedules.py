@@ -99,6 +99,24 @@ def test_an_occurrence_is_one_job_however_many_beats_run(world: World, many: int
     assert occurrences() == ["01 10:00", "01 11:00", "01 12:00"]
 
 
+@pytest.fixture
+def _deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks has read the schedules before the others noted what they did."""
+    monkeypatch.setattr(Scheduler, "schedule_changed", lambda self: False)
+    monkeypatch.setattr("django_celery_beat.schedulers.SCHEDULE_SYNC_MAX_INTERVAL", 10**9)
+
+
+@pytest.mark.usefixtures("_deaf")
+def test_beats_that_hear_nothing_of_each_other_make_one_job_each_time(world: World) -> None:
+    hourly()
+    beats = [beat(), beat()]
+    for hour in (10, 11, 12):
+        world.at(f"2027-06-01T{hour}:00:01")
+        for each in beats:
+            look(each)
+    assert occurrences() == ["01 10:00", "01 11:00", "01 12:00"]
+
+
 def test_beats_that_take_turns_leave_nothing_out(world: World) -> None:
     hourly()
     world.pass_by("2027-06-01T15:10", beat(), beat(), beat(), step=7 * MINUTE)
@@ -191,6 +209,7 @@ def test_a_beat_that_was_killed_between_the_job_and_its_note_makes_no_second_job
     assert occurrences() == ["01 10:00"]
 
 
+@pytest.mark.usefixtures("_deaf")
 def test_a_beat_that_wakes_after_the_job_was_deleted_makes_no_second_job(world: World) -> None:
     hourly()
     sleeper, other = beat(), beat()

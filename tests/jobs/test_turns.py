@@ -11,6 +11,7 @@ from jobs.turns import Due
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 LOW, NORMAL, URGENT = 1, 5, 20
+TENANTS = "abc"
 
 
 def due(tenant: str = "", priority: int = NORMAL, *, key: str = "", overdue: float = 1) -> Due:
@@ -39,7 +40,7 @@ def test_who_holds_much_of_the_window_waits_for_those_who_hold_little() -> None:
 
 def test_a_key_takes_no_more_places_than_it_has_and_holds_up_nobody() -> None:
     jobs = [due(key="venue:7", overdue=60) for _ in range(5)] + [due(), due(key="venue:8")]
-    chosen = turns.choose(jobs, 10, NOW, key_rooms={"venue:7": 2, "venue:8": 0})
+    chosen = turns.choose(jobs, 10, NOW, key_rooms={("", "venue:7"): 2, ("", "venue:8"): 0})
     assert Counter(job.key for job in chosen) == {"venue:7": 2, "": 1}
 
 
@@ -64,7 +65,7 @@ def test_what_is_not_overdue_for_long_has_no_reserved_place() -> None:
 
 some_due = st.builds(
     due,
-    st.sampled_from("abc"),
+    st.sampled_from(TENANTS),
     st.sampled_from([LOW, NORMAL, URGENT]),
     key=st.sampled_from(["", "", "k", "l"]),
     overdue=st.integers(0, 1000),
@@ -73,12 +74,13 @@ some_due = st.builds(
 
 @given(st.lists(some_due, max_size=60), st.integers(0, 30), st.integers(0, 5), st.integers(1, 30))
 def test_every_choice_is_fair_full_and_within_its_limits(jobs, room, key_room, place) -> None:
-    chosen = turns.choose(jobs, room, NOW, key_rooms={"k": key_room, "l": 1}, place=place)
+    rooms = {(tenant, key): most for tenant in TENANTS for key, most in (("k", key_room), ("l", 1))}
+    chosen = turns.choose(jobs, room, NOW, key_rooms=rooms, place=place)
     assert len({job.id for job in chosen}) == len(chosen) and {*chosen} <= {*jobs}
-    keys = Counter(job.key for job in chosen)
-    assert keys["k"] <= key_room and keys["l"] <= 1
+    keys = Counter(job.owned_key for job in chosen if job.key)
+    assert all(count <= rooms[key] for key, count in keys.items())
     left = [job for job in jobs if job not in chosen]
-    free = [job for job in left if not job.key or keys[job.key] < {"k": key_room, "l": 1}[job.key]]
+    free = [job for job in left if not job.key or keys[job.owned_key] < rooms[job.owned_key]]
     assert len(chosen) == room or not free
     counts = Counter(job.tenant for job in chosen)
     reserved = (len(chosen) + place) // turns.RESERVED + 1

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 from pydantic import ValidationError
 
 from jobs.models import Job
 from notifications import bookings, bulk
-from notifications.models import Booking, BulkChange, Customer
+from notifications.models import Booking, BulkChange, Channel, Customer, ReminderRule
 from tests.conftest import InProcessWorker
-from tests.factories import HOUR, alice, bob, make_booking
+from tests.factories import DAY, HOUR, alice, bob, make_booking
 
 pytestmark = pytest.mark.django_db
 
@@ -153,3 +154,25 @@ def test_an_operator_can_stop_it_and_sees_how_far_it_came(clinic: list[Booking],
     worker.run_due(None)
     change.refresh_from_db()
     assert (change.done, change.total, change.finished_at) == (0, 3, None)
+
+
+def test_a_change_that_is_over_stays_as_long_as_any_job_and_then_goes(worker: InProcessWorker) -> None:
+    """But for one that wrote to somebody: its messages are the customers' story."""
+    make_booking(alice())
+    words = bulk.Circular(subject="Hello", text="Hello", channels=(Channel.EMAIL,))
+    asked: dict[str, Any] = {"reason": "x", "actor": "olga"}
+    told = bulk.start(bulk.Kind.MESSAGE, bulk.Selection(service="Haircut"), message=words, **asked)
+    nobody = bulk.start(bulk.Kind.MESSAGE, bulk.Selection(service="Colour"), message=words, **asked)
+    moved = bulk.start(bulk.Kind.MOVE, bulk.Selection(service="Colour"), days=1, **asked)
+    off = bulk.start(bulk.Kind.CANCEL, bulk.Selection(service="Colour"), **asked)
+    open_ = bulk.start(bulk.Kind.CANCEL, bulk.Selection(service="Nails"), **asked)
+    worker.drain()
+    old = timezone.now() - 91 * DAY
+    BulkChange.objects.filter(pk__in=[told.pk, nobody.pk, moved.pk]).update(finished_at=old)
+    BulkChange.objects.filter(pk=off.pk).update(finished_at=None, cancelled_at=old)
+    BulkChange.objects.filter(pk=open_.pk).update(finished_at=None)
+    assert bulk.prune() == 3
+    assert set(BulkChange.objects.values_list("pk", flat=True)) == {told.pk, open_.pk}
+    assert list(ReminderRule.objects.filter(anchor="bulk_message")) == [told.rule]
+    BulkChange.objects.filter(pk=open_.pk).update(finished_at=timezone.now() - 89 * DAY)
+    assert bulk.prune() == 0

@@ -12,7 +12,7 @@ from notifications.imports.files import LONGEST_LINE, Source, UnusableFile
 from notifications.imports.rows import BadRow, BookingRow
 from notifications.models import Booking, Customer
 from tests.factories import alice
-from tests.notifications.test_imports import a_file, whole
+from tests.notifications.importing import a_file, whole
 
 EVENT = {
     "UID": "1@example.com",

@@ -1,6 +1,7 @@
 """What providers tell: who is believed, that the same thing twice counts once, and what follows from it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +10,22 @@ from django.test import Client
 from standardwebhooks.webhooks import Webhook
 from twilio.request_validator import RequestValidator
 
-from notifications.models import Consent, ConsentEvent, Customer, Delivery, ProviderEvent, Suppression
+from jobs.library.people import Person
+from jobs.models import Job
+from notifications import direct
+from notifications.callbacks.record import Event, record
+from notifications.channels.base import Message, Receipt, Unknown
+from notifications.models import (
+    Consent,
+    ConsentEvent,
+    Customer,
+    Delivery,
+    DirectMessage,
+    ProviderEvent,
+    Suppression,
+)
 from tests.factories import alice, bob, make_booking
+from tests.notifications.providers import Provider, Providers, providers as providers, put
 
 pytestmark = pytest.mark.django_db
 
@@ -148,6 +163,108 @@ def test_a_callback_changes_no_state_but_a_doubt(client: Client, state: str) -> 
     status(client, delivery.pk, "delivered")
     delivery.refresh_from_db()
     assert (delivery.state, delivery.outcome) == (state, "delivered")
+
+
+# --- Of a direct message -------------------------------------------------------------------------------
+
+
+def a_message(state: str = "sent", **fields: Any) -> DirectMessage:
+    message = direct.write(
+        direct.Wanted(channel="sms", address=PHONE, text="It rains"),  # type: ignore[arg-type]
+        Person("olga", lambda permission: True),
+    )
+    usual = {"state": state, "intent_at": datetime.now(UTC), "provider_id": "SM1"}
+    DirectMessage.objects.filter(pk=message.pk).update(**usual | fields)
+    message.refresh_from_db()
+    return message
+
+
+def test_a_status_of_a_direct_message_counts_once(client: Client) -> None:
+    message = a_message()
+    assert [status(client, message.pk, "delivered") for _ in range(3)] == [204] * 3
+    (event,) = ProviderEvent.objects.all()
+    assert (event.kind, event.direct_id, event.delivery_id) == ("delivered", message.pk, None)
+    told_at = DirectMessage.objects.get().outcome_at
+    assert told_at and DirectMessage.objects.get().outcome == "delivered"
+    status(client, message.pk, "read")
+    assert DirectMessage.objects.get().outcome_at == told_at
+
+
+@pytest.mark.parametrize("order", [("delivered", "undelivered"), ("undelivered", "delivered")])
+def test_statuses_of_a_direct_message_that_overtake_each_other_end_the_same(
+    client: Client, order: tuple[str, str]
+) -> None:
+    message = a_message()
+    for word in ("sent", *order, "sent", "queued"):
+        status(client, message.pk, word)
+    message.refresh_from_db()
+    assert (message.outcome, message.state) == ("failed", State.SENT)
+
+
+def test_a_number_that_is_none_is_left_alone_after_a_direct_message(client: Client, worker: Any) -> None:
+    message, waiting = a_message(), a_message("planned", provider_id="")
+    status(client, message.pk, "undelivered", "30005")
+    message.refresh_from_db()
+    assert message.outcome == "bounced"
+    assert Suppression.objects.values_list("channel", "address", "cause").get() == ("sms", PHONE, "bounce")
+    worker.run_due()
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.reason) == (State.SKIPPED, "suppressed")
+
+
+def test_a_forged_or_changed_status_of_a_direct_message_is_not_believed(client: Client) -> None:
+    message = a_message("in_doubt", doubts=1)
+    fields = {"MessageSid": "SM1", "MessageStatus": "failed", "To": PHONE, "ErrorCode": "30005"}
+    for signature in ("", "wrong"):
+        assert twilio(client, f"status/{message.pk}/", signature, **fields) == 403
+    assert generic(client, "bounced", secret="whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", delivery=str(message.pk)) == 403
+    message.refresh_from_db()
+    assert (message.state, message.doubts, message.outcome) == (State.IN_DOUBT, 1, "")
+    assert not ProviderEvent.objects.exists() and not Suppression.objects.exists()
+
+
+def test_a_callback_resolves_the_doubt_of_a_direct_message_once(client: Client) -> None:
+    message = a_message("in_doubt", provider_id="", doubts=1)
+    for word in ("sent", "delivered", "delivered"):
+        status(client, message.pk, word, sid="SM9")
+    message.refresh_from_db()
+    assert (message.state, message.doubts, message.provider_id) == (State.SENT, 0, "SM9")
+    assert message.sent_at == message.intent_at and message.outcome == "delivered"
+
+
+def test_what_was_to_be_sent_again_is_not_once_its_provider_has_it(
+    client: Client, worker: Any, providers: Providers
+) -> None:
+    message = a_message("planned", provider_id="", doubts=1)
+    status(client, message.pk, "sent", sid="SM9")
+    worker.run_due()
+    message.refresh_from_db()
+    assert (message.state, message.doubts, Job.objects.get(pk=message.pk).state) == (State.SENT, 0, "cancelled")
+    assert providers["sms"].asked == {}
+
+
+@pytest.mark.parametrize("state", ["planned", "sending", "refused", "skipped"])
+def test_a_callback_changes_no_state_of_a_direct_message_but_a_doubt(client: Client, state: str) -> None:
+    message = a_message(state)
+    status(client, message.pk, "delivered")
+    message.refresh_from_db()
+    assert (message.state, message.outcome) == (state, "delivered")
+
+
+def test_a_callback_faster_than_a_broken_answer_settles_a_direct_message(
+    client: Client, worker: Any, providers: Providers
+) -> None:
+    class Overtaken(Provider):
+        def __call__(self, message: Message, *, idempotency_key: str) -> Receipt:
+            assert status(client, idempotency_key, "delivered", sid="SM9") == 204
+            raise Unknown("the connection broke")
+
+    message = a_message("planned", provider_id="", intent_at=None)
+    put("sms", Overtaken())
+    worker.run_due()
+    message.refresh_from_db()
+    assert (message.state, message.doubts, message.outcome) == (State.SENT, 0, "delivered")
+    assert message.sent_at == message.intent_at and Job.objects.get(pk=message.pk).state == "succeeded"
 
 
 # --- Replies -------------------------------------------------------------------------------------------
@@ -320,6 +437,16 @@ def test_a_complaint_after_a_delivery_counts(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("postmark")
+def test_a_complaint_about_a_direct_message_is_found_by_the_providers_id(client: Client) -> None:
+    message = a_message(channel="email", provider_id="pm-1")
+    told(client, RecordType="Delivery", DeliveredAt=DAY_ONE)
+    told(client, RecordType="SpamComplaint", Type="SpamComplaint", ID=43, BouncedAt=DAY_ONE)
+    message.refresh_from_db()
+    assert message.outcome == "complained" and message.events.count() == 2
+    assert Suppression.objects.get().cause == "complaint"
+
+
+@pytest.mark.usefixtures("postmark")
 def test_what_customers_read_is_not_kept(client: Client) -> None:
     a_delivery(channel="email", provider_id="pm-1")
     assert told(client, RecordType="Open", ReceivedAt=DAY_ONE) == 200
@@ -335,3 +462,16 @@ def test_only_the_provider_in_use_with_its_secret_is_heard(client: Client, setti
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     assert told(client, RecordType="Delivery") == 404
     assert not ProviderEvent.objects.exists()
+
+
+def test_what_no_database_keeps_is_left_out_of_an_event() -> None:
+    """An error would make the provider repeat it for days."""
+    odd = Event("acme", "1\x00", "delivered", code="a\x00b", provider_id="no\x00body", outcome="delivered")
+    assert (record(odd), record(odd)) == (True, False)
+    assert ProviderEvent.objects.values_list("event_id", "code").get() == ("1", "ab")
+
+
+@pytest.mark.parametrize("event", [Event("a", "1", "in", said="stop"), Event("a", "1", "in", suppress="bounce")])
+def test_an_address_of_blanks_is_nobodys(event: Event) -> None:
+    assert record(replace(event, channel="sms", address=" \x00 "))
+    assert not Suppression.objects.exists()

@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from jobs import ledger
 from jobs.models import Job
-from notifications import bookings, payments, reconciler, reminders, rendering
+from notifications import amounts, bookings, payments, reconciler, reminders, rendering
 from notifications.changes import Plan
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from tests.factories import DAY, HOUR, MINUTE, alice, bob, make_booking, make_payment
-from tests.notifications.test_reminders import due_now, first
+from tests.notifications.reminding import due_now, first
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,12 @@ def save(client: Client, row: Booking | Payment, **changes: Any) -> int:
         data |= {"service": row.service, "location": row.location, "minutes": 60}
         data |= {"wall_0": f"{start:%Y-%m-%d}", "wall_1": f"{start:%H:%M:%S}"}
     else:
-        data |= {"subject": row.subject, "amount": row.amount, "currency": row.currency, "due_on": row.due_on}
+        data |= {
+            "subject": row.subject,
+            "owed": amounts.major(row.amount, row.currency),
+            "currency": row.currency,
+            "due_on": row.due_on,
+        }
     data |= {"deliveries-TOTAL_FORMS": 0, "deliveries-INITIAL_FORMS": 0} | changes
     client.raise_request_exception = False
     answer = client.post(reverse(f"admin:notifications_{row._meta.model_name}_change", args=[row.pk]), data)
@@ -136,11 +141,11 @@ def test_a_customer_whose_address_was_removed_is_skipped_for_that_reason(worker)
 def test_a_reminder_that_is_sent_while_the_booking_is_cancelled_is_on_the_receipt(monkeypatch) -> None:
     booking = make_booking(alice())
     delivery = first(booking)
-    Delivery.objects.filter(pk=delivery.pk).update(state="sending", token=1)
     real = reminders.plan
 
     def plan(*args: Any, **kwargs: Any) -> Plan:
-        Delivery.objects.filter(pk=delivery.pk).update(state="sent", sent_at=timezone.now())  # the worker's commit
+        sent = {"state": "sent", "token": 1, "sent_at": timezone.now()}
+        Delivery.objects.filter(pk=delivery.pk).update(**sent)  # by a worker, which has committed it
         return real(*args, **kwargs)
 
     monkeypatch.setattr(reminders, "plan", plan)

@@ -185,3 +185,14 @@ def test_a_server_that_drips_has_its_time(settings, when: str) -> None:
         with pytest.raises(Down if when == "before the mail" else Unknown):
             email.send(MESSAGE, idempotency_key="k1")
         assert time.monotonic() - began < 2
+
+
+def test_a_backend_that_cannot_tell_how_far_it_came_leaves_a_doubt(monkeypatch, settings) -> None:
+    """Only our SMTP backend tells; when an API's connection breaks, the mail may be sent."""
+
+    def broken(*_: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.send_messages", broken)
+    with pytest.raises(Unknown, match="ConnectionResetError"):
+        email.send(MESSAGE, idempotency_key="k1")

@@ -3,16 +3,16 @@
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from jobs.models import Job
-from notifications import bookings, doubts, outcomes
+from notifications import bookings, consent, doubts, outcomes, reminders
 from notifications.channels.base import Busy, Refused, Unknown
-from notifications.models import Consent, Delivery, ReminderRule, Suppression
+from notifications.models import Consent, Customer, Delivery, ReminderRule, Suppression
 from tests.conftest import InProcessWorker
 from tests.factories import HOUR, MINUTE, alice, make_booking
 from tests.notifications.providers import Provider, Providers, booking_of, providers as providers, put, reload
-from tests.notifications.test_reminders import due_now, first
+from tests.notifications.reminding import due_now, first
 from tests.races import needs_postgresql, race
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +82,33 @@ def test_an_address_that_must_not_be_used_again_is_suppressed(worker: InProcessW
     assert Suppression.objects.get().address == "alice@example.com"
 
 
+def test_what_else_was_planned_for_a_dead_address_goes_another_way_at_once(worker, delivery, providers) -> None:
+    """Of the same customer, and of another who shares the address; not with the reconciler, an hour later."""
+    shared = make_booking(alice(email="Alice@example.com"))
+    providers["email"].answers = [Refused("550 no such mailbox", suppress="bounce")]
+    worker.run_due()
+    worker.run_due()
+    others = Delivery.objects.exclude(pk=delivery.pk).exclude(fallback_of=delivery)
+    assert set(others.filter(state="planned").values_list("booking", "channel")) == {(delivery.booking_id, "sms")}
+    assert set(shared.deliveries.values_list("state", "reason")) == {("skipped", "suppressed")}
+    assert Job.objects.get(task="notifications.replan_suppressed").args == [Suppression.objects.get().pk]
+
+
+def test_a_second_bounce_of_an_address_plans_nothing_again(worker, delivery, providers) -> None:
+    Suppression.objects.create(channel="email", address="other@example.com", cause="bounce")
+    other = due_now(make_booking(alice(email="third@example.com")).deliveries.order_by("send_at")[0])
+    for one in (delivery, other):
+        outcomes.suppress_address(one, "bounce", "550")
+        outcomes.suppress_address(one, "bounce", "550")
+    assert Job.objects.filter(task="notifications.replan_suppressed").count() == 2
+
+
+def test_an_address_that_was_lifted_meanwhile_is_left_as_it_is(worker, delivery, providers) -> None:
+    outcomes.suppress_address(delivery, "bounce", "550")
+    Suppression.objects.all().delete()
+    assert consent.replan_suppressed(0) == 0
+
+
 @pytest.mark.parametrize("answer", [Unknown("timeout"), RuntimeError("?")], ids=str)
 def test_a_doubt_is_not_followed_by_another_channel(worker, delivery, providers, answer) -> None:
     providers["email"].answers = [answer]
@@ -135,6 +162,25 @@ def test_a_provider_that_is_left_alone_is_gone_round(worker, delivery, providers
     assert providers["email"].asked == {}
 
 
+def test_but_not_after_a_doubt(worker, delivery, providers) -> None:
+    def ready(message: object) -> None:
+        raise Busy("left alone", retry_after=MINUTE)
+
+    Delivery.objects.filter(pk=delivery.pk).update(doubts=1)
+    providers["email"].ready = ready
+    worker.run_due()
+    assert reload(delivery) == [("planned", "")]
+    assert following(delivery) == []
+
+
+def test_where_no_other_channel_reaches_them_nothing_is_given_up(delivery, providers) -> None:
+    Customer.objects.update(phone="")
+    delivery.refresh_from_db()
+    Delivery.objects.filter(pk=delivery.pk).update(state="sending", token=3)
+    assert not outcomes.Intent(delivery, 3, reminders.job_for).rerouted("its provider is down")
+    assert reload(delivery) == [("sending", "")]
+
+
 def test_without_another_channel_it_is_waited_for(worker, delivery, providers) -> None:
     def ready(message: object) -> None:
         raise Busy("left alone", retry_after=MINUTE)
@@ -158,6 +204,27 @@ def test_a_refusal_after_the_booking_was_cancelled_is_the_end(worker, delivery, 
     assert following(delivery) == []
 
 
+def test_a_refusal_whose_next_channel_cannot_be_planned_is_not_written(delivery, providers) -> None:
+    """Else the one is over, the other never planned, and nobody looks again."""
+
+    def away(following: Delivery) -> Job:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    Delivery.objects.filter(pk=delivery.pk).update(state="sending", token=3)
+    with pytest.raises(OperationalError):
+        outcomes.end_for_good(Delivery.objects.filter(pk=delivery.pk), delivery, away, detail="550")
+    assert reload(delivery) == [("sending", "")]
+    assert following(delivery) == []
+
+
+def test_a_refusal_of_an_attempt_that_is_not_ours_plans_nothing(delivery, providers) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(state="sending", token=4)
+    outcomes.Intent(delivery, 3, job_for=lambda _: pytest.fail("planned beside a message that is being sent")).refused(
+        "?"
+    )
+    assert reload(delivery) == [("sending", "")]
+
+
 def test_too_late_for_another_channel(worker, delivery, providers) -> None:
     class Slowly(Provider):
         def __call__(self, message, *, idempotency_key):
@@ -178,6 +245,15 @@ def test_a_cancel_withdraws_the_fallback_too(worker, delivery, providers) -> Non
     worker.run_due()
     assert following(delivery) == [("sms", "skipped")]
     assert providers["sms"].asked == {}
+
+
+def test_what_is_of_no_use_any_more_goes_by_no_other_channel(delivery, providers) -> None:
+    late = {"state": "sending", "token": 3, "useful_until": delivery.send_at}
+    Delivery.objects.filter(pk=delivery.pk).update(**late)
+    delivery.refresh_from_db()
+    outcomes.Intent(delivery, 3, reminders.job_for).refused("550")
+    assert reload(delivery) == [("refused", "")]
+    assert following(delivery) == []
 
 
 @needs_postgresql

@@ -9,7 +9,7 @@ from notifications.models import Booking, Consent, Customer, Delivery, ReminderR
 from tests.conftest import InProcessWorker
 from tests.factories import alice, make_booking
 from tests.notifications.providers import Providers, providers as providers, reload
-from tests.notifications.test_reminders import due_now, first
+from tests.notifications.reminding import due_now, first
 from tests.races import HeldRendering, needs_postgresql, race
 
 pytestmark = pytest.mark.django_db
@@ -117,3 +117,18 @@ def test_an_opt_out_that_comes_first_is_waited_for(worker, providers: Providers,
     assert reload(delivery) == [("skipped", "opted_out")]
     assert providers["email"].asked == {}
     assert connection.vendor == "postgresql"
+
+
+@pytest.mark.parametrize("why", ["too late", "opted out"])
+def test_an_in_app_message_that_must_not_go_says_why_as_any_other(worker, providers: Providers, why: str) -> None:
+    """An inbox needs no address, so there is no condition on one."""
+    ReminderRule.objects.update(channels=["inbox"])
+    booking = make_booking(alice())
+    delivery = due_now(first(booking))
+    if why == "too late":
+        Delivery.objects.filter(pk=delivery.pk).update(useful_until=delivery.send_at)
+    else:
+        Consent.objects.create(customer=booking.customer, channel="inbox", granted=False)
+    worker.run_due()
+    assert reload(delivery) == [("skipped", why.replace(" ", "_"))]
+    assert Job.objects.get(pk=delivery.pk).state == "succeeded"

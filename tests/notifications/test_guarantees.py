@@ -3,21 +3,17 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ImproperlyConfigured
-from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models import Job
-from notifications import bookings, doubts, guarantees, reconciler
-from notifications.channels.base import Busy, Receipt, Refused, Unknown
+from notifications import bookings, guarantees, reconciler
+from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Delivery
 from tests.conftest import InProcessWorker
-from tests.factories import HOUR, MINUTE, alice, make_booking
+from tests.factories import HOUR, alice, make_booking
 from tests.notifications.providers import Provider, Providers, booking_of, providers as providers, put, reload
-from tests.notifications.test_reminders import due_now, first
+from tests.notifications.reminding import due_now, first
 
 pytestmark = pytest.mark.django_db
 UNKNOWN = Unknown("the connection broke")
@@ -108,7 +104,7 @@ def test_neither_does_a_withdrawal_by_a_person(worker, delivery: Delivery, provi
     under(settings, "resend")
     providers["email"].answers = [UNKNOWN]
     goes_on(worker, delivery)
-    assert reconciler.withdraw([delivery.pk], "olga") == 0
+    assert reconciler.withdraw([delivery.pk], "olga") == {delivery.pk: "in doubt"}
     assert reload(delivery)[0][0] == "in_doubt"
 
 
@@ -173,118 +169,3 @@ def test_a_promise_that_a_channel_cannot_keep_is_refused(settings) -> None:
         settings.CHANNEL_POLICIES = policies
         with pytest.raises(ImproperlyConfigured):
             guarantees.of("email")
-
-
-# --- Resolution ---
-
-
-@pytest.fixture
-def doubt(worker: InProcessWorker, delivery: Delivery, providers: Providers) -> Delivery:
-    providers["email"].answers = [UNKNOWN]
-    goes_on(worker, delivery)
-    assert delivery.state == "in_doubt"
-    return delivery
-
-
-def test_somebody_who_knows_that_it_arrived_says_so_once(doubt: Delivery) -> None:
-    assert doubts.resolve([doubt.pk], "sent", "olga", "she has it in her hands") == 1
-    assert doubts.resolve([doubt.pk], "not_sent", "bob", "I do not think so") == 0
-    doubt.refresh_from_db()
-    assert (doubt.state, doubt.doubts) == ("sent", 0)
-    assert doubt.sent_at == doubt.intent_at
-    assert "olga" in doubt.detail and "in her hands" in doubt.detail
-
-
-def test_somebody_who_knows_that_it_did_not_ends_it_as_refused(doubt: Delivery) -> None:
-    assert doubts.resolve([doubt.pk], "not_sent", "olga", "not in the server's log") == 1
-    doubt.refresh_from_db()
-    assert (doubt.state, doubt.doubts) == ("refused", 0)
-
-
-def test_a_person_may_risk_a_repetition_and_it_stays_counted(worker, doubt: Delivery, providers) -> None:
-    assert doubts.resolve([doubt.pk], "resend", "olga", "better twice than never") == 1
-    goes_on(worker, doubt)
-    assert (doubt.state, doubt.doubts) == ("sent", 1)
-    assert providers["email"].asked == {str(doubt.pk): 2}
-
-
-def test_a_resend_still_has_to_pass_the_fence(worker, doubt: Delivery, providers) -> None:
-    bookings.cancel(booking_of(doubt))
-    doubts.resolve([doubt.pk], "resend", "olga", "why not")
-    goes_on(worker, doubt)
-    assert (doubt.state, doubt.reason) == ("in_doubt", "cancelled")
-    assert providers["email"].asked == {str(doubt.pk): 1}
-
-
-@pytest.mark.parametrize(("outcome", "who", "reason"), [("maybe", "o", "r"), ("sent", " ", "r"), ("sent", "o", "")])
-def test_a_resolution_has_a_name_and_a_reason(doubt: Delivery, outcome: str, who: str, reason: str) -> None:
-    with pytest.raises(ValueError):
-        doubts.resolve([doubt.pk], outcome, who, reason)
-
-
-def act(client: Client, action: str, pk: object, reason: str) -> str:
-    data = {"action": action, "_selected_action": [str(pk)], "reason": reason}
-    answer = client.post(reverse("admin:notifications_delivery_changelist"), data, follow=True)
-    return " ".join(str(message) for message in answer.context["messages"]) if answer.context else ""
-
-
-def test_olga_resolves_a_doubt_in_the_admin_with_a_reason(doubt: Delivery, client: Client) -> None:
-    olga = User.objects.create_superuser("olga", password="x")
-    client.force_login(olga)
-    assert "how you know" in act(client, "was_sent", doubt.pk, "  ")
-    assert reload(doubt)[0][0] == "in_doubt"
-    assert "1 resolved" in act(client, "was_sent", doubt.pk, "Alice called")
-    assert reload(doubt)[0][0] == "sent"
-    assert "sent: Alice called" in LogEntry.objects.get(user=olga).change_message
-    assert "1 were not in doubt" in act(client, "was_not_sent", doubt.pk, "Alice called")
-    assert LogEntry.objects.count() == 1  # of what was decided, not of what was tried
-
-
-def test_without_the_permission_nobody_resolves_anything(doubt: Delivery, client: Client) -> None:
-    viewer = User.objects.create_user("viewer", password="x", is_staff=True)
-    viewer.user_permissions.add(Permission.objects.get(codename="view_delivery"))
-    client.force_login(viewer)
-    act(client, "was_sent", doubt.pk, "because")
-    assert reload(doubt)[0][0] == "in_doubt"
-
-
-def test_a_callback_ends_a_retry_that_was_to_come(worker, delivery, providers, settings) -> None:
-    under(settings, "resend")
-    providers["email"].answers = [UNKNOWN]
-    goes_on(worker, delivery)
-    assert doubts.resolve([delivery.pk], "sent", "the provider", "delivered") == 1
-    goes_on(worker, delivery)
-    assert (delivery.state, delivery.doubts) == ("sent", 0)
-    assert providers["email"].asked == {str(delivery.pk): 1}
-
-
-@pytest.mark.parametrize("had", [True, False])
-def test_a_provider_that_can_be_asked_settles_its_doubts(worker, doubt: Delivery, providers, had: bool) -> None:
-    Delivery.objects.filter(pk=doubt.pk).update(intent_at=timezone.now() - 10 * MINUTE)
-    asked = []
-
-    def find(key: str) -> Receipt | None:
-        asked.append(key)
-        return Receipt("known-7") if had else None
-
-    providers["email"].find = find
-    assert doubts.look_up() == 1
-    doubt.refresh_from_db()
-    assert asked == [str(doubt.pk)]
-    if had:
-        assert (doubt.state, doubt.doubts, doubt.provider_id) == ("sent", 0, "known-7")
-        return
-    goes_on(worker, doubt)
-    assert (doubt.state, doubt.doubts) == ("sent", 0)
-    assert providers["email"].asked == {str(doubt.pk): 2}
-
-
-def test_a_look_up_without_an_answer_changes_nothing(doubt: Delivery, providers) -> None:
-    Delivery.objects.filter(pk=doubt.pk).update(intent_at=timezone.now() - 10 * MINUTE)
-
-    def find(key: str) -> Receipt | None:
-        raise TimeoutError
-
-    providers["email"].find = find
-    assert doubts.look_up() == 0
-    assert reload(doubt) == [("in_doubt", "")]

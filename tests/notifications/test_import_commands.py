@@ -17,7 +17,7 @@ from notifications.imports import upserts
 from notifications.management.importing import ImportCommand
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from tests.factories import alice, make_booking
-from tests.notifications.test_imports import BOOKING, PAYMENT, a_file, many, text_of
+from tests.notifications.importing import BOOKING, PAYMENT, a_file, many, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -1,7 +1,7 @@
 """Saving a rule first shows what it would do, and does what it has shown (L3)."""
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models import Job
-from notifications import bookings, previews, reconciler
+from notifications import bookings, previews, reconciler, rule_fields
 from notifications.imports.outcomes import tally
 from notifications.models import Consent, Delivery, ReminderRule, RuleOverride
 from notifications.overrides import Overrides
@@ -42,11 +42,24 @@ def form(rule: ReminderRule, *overrides: dict[str, Any], **changes: Any) -> dict
         name: value for name, value in model_to_dict(rule).items() if value is not None and value is not False
     } | changes
     data = {name: "[]" if value == [] else value for name, value in fields.items()}
-    data["channels"] = str(data["channels"]).replace("'", '"')
+    data |= _parts(data)
     data |= {"overrides-TOTAL_FORMS": len(overrides), "overrides-INITIAL_FORMS": 0}
     for n, override in enumerate(overrides):
-        data |= {f"overrides-{n}-{name}": value for name, value in override.items()}
+        data |= {f"overrides-{n}-{name}": value for name, value in (override | _parts(dict(override))).items()}
     return data
+
+
+def _parts(fields: dict[str, Any]) -> dict[str, Any]:
+    """Durations as number, unit and side; channels as an order."""
+    parts: dict[str, Any] = {}
+    for name in ("offset", "useful_for", "tolerance", "repeat_every"):
+        if isinstance(value := fields.pop(name, None), timedelta):
+            number, unit = rule_fields.split(value)
+            parts |= {f"{name}_0": number, f"{name}_1": unit}
+            parts |= {f"{name}_2": "after" if value > timedelta() else "before"} if name == "offset" else {}
+    for n, channel in enumerate(fields.pop("channels", [])):
+        parts[f"channels_{n}"] = channel
+    return parts
 
 
 def url(rule: ReminderRule | None = None) -> str:
@@ -59,7 +72,7 @@ def shown(answer: Any) -> tuple[previews.Preview, dict[str, Any]]:
     """The preview on the page, and what its button posts."""
     fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', answer.content.decode())
     return answer.context["preview"], {
-        name: value.replace("&quot;", '"') for name, value in fields if name[0] != "c" or "channels" in name
+        name: value.replace("&quot;", '"') for name, value in fields if "csrf" not in name
     }
 
 
@@ -68,7 +81,7 @@ def shown(answer: Any) -> tuple[previews.Preview, dict[str, Any]]:
 
 def test_saving_shows_first_and_applies_what_was_confirmed(olga: Client, worker: InProcessWorker) -> None:
     booking, rule = make_booking(alice()), one_hour()
-    answer = olga.post(url(rule), form(rule, offset="-02:00:00"))
+    answer = olga.post(url(rule), form(rule, offset=-2 * HOUR))
     preview, button = shown(answer)
     assert preview.rows == [("moved", "", 1)]
     assert "Nothing is saved yet" in answer.content.decode()
@@ -82,7 +95,7 @@ def test_saving_shows_first_and_applies_what_was_confirmed(olga: Client, worker:
 def test_what_has_changed_since_is_shown_again(olga: Client) -> None:
     customer, rule = alice(), one_hour()
     make_booking(customer)
-    _, button = shown(olga.post(url(rule), form(rule, offset="-02:00:00")))
+    _, button = shown(olga.post(url(rule), form(rule, offset=-2 * HOUR)))
     make_booking(customer, starts=3 * DAY)
     answer = olga.post(url(rule), button)
     preview, button = shown(answer)
@@ -96,7 +109,7 @@ def test_what_has_changed_since_is_shown_again(olga: Client) -> None:
 def test_another_change_than_the_one_that_was_shown_is_not_saved(olga: Client) -> None:
     make_booking(alice())
     rule = one_hour()
-    _, button = shown(olga.post(url(rule), form(rule, offset="-02:00:00")))
+    _, button = shown(olga.post(url(rule), form(rule, offset=-2 * HOUR)))
     assert shown(olga.post(url(rule), button | {"message": "payment_overdue"}))
     assert one_hour().message == "booking_upcoming"
 
@@ -133,7 +146,7 @@ def test_an_override_is_shown_before_it_is_saved_too(olga: Client, worker: InPro
 def test_a_wrong_form_says_what_is_wrong(olga: Client) -> None:
     make_booking(alice())
     rule = one_hour()
-    assert "two years" in olga.post(url(rule), form(rule, offset="-900 00:00:00")).content.decode()
+    assert "two years" in olga.post(url(rule), form(rule, offset=-900 * DAY)).content.decode()
     twice = ({"service": "x"}, {"service": "x"})
     assert "preview" not in (olga.post(url(rule), form(rule, *twice)).context or {})
 
@@ -144,7 +157,7 @@ def test_who_may_not_change_rules_is_not_shown_what_they_would_do(client: Client
     client.force_login(viewer)
     make_booking(alice())
     rule = one_hour()
-    assert client.post(url(rule), form(rule, offset="-02:00:00")).status_code == 403
+    assert client.post(url(rule), form(rule, offset=-2 * HOUR)).status_code == 403
 
 
 # --- What it says is what happens ---
@@ -214,7 +227,7 @@ def test_of_very_many_a_sample_is_looked_at_and_it_says_so(olga: Client, monkeyp
     for n in range(25):
         make_booking(customer, starts=(n + 2) * DAY)
     rule = one_hour()
-    answer = olga.post(url(rule), form(rule, offset="-02:00:00"))
+    answer = olga.post(url(rule), form(rule, offset=-2 * HOUR))
     preview, _ = shown(answer)
     assert preview.one_in == 3
     assert 8 <= preview.looked_at <= 9

@@ -1,158 +1,23 @@
-"""Planning is reconciliation, and sending goes through one gate."""
+"""Sending goes through one gate: the rows as they are, once, and an end with a reason."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.core import mail
-from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs import ledger
 from jobs.models import Job
-from notifications import bookings, fence, payments, reconciler, reminders, rendering
-from notifications.changes import Plan
+from notifications import fence, reconciler, rendering
 from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Booking, Delivery, Payment, ReminderRule
 from tests.conftest import InProcessWorker
-from tests.factories import DAY, HOUR, MINUTE, alice, bob, make_booking, make_payment
+from tests.factories import MINUTE, alice, bob, make_booking, make_payment
+from tests.notifications.reminding import due_now, first, plan
 
 pytestmark = pytest.mark.django_db
-
-
-def states(anchor) -> dict[str, str]:
-    rows = anchor.deliveries.filter(revision=anchor.revision).select_related("rule")
-    return {row.rule.name.split(" before")[0]: row.reason or row.state for row in rows}
-
-
-def plan(*anchors) -> Plan:
-    with transaction.atomic():
-        return reminders.plan(list(anchors))
-
-
-def due_now(delivery: Delivery) -> Delivery:
-    """Time passes until the delivery is due."""
-    past = timezone.now() - timedelta(seconds=5)
-    Delivery.objects.filter(pk=delivery.pk).update(send_at=past)
-    Job.objects.filter(pk=delivery.pk).update(run_at=past)
-    delivery.refresh_from_db()
-    return delivery
-
-
-def first(anchor) -> Delivery:
-    return anchor.deliveries.filter(state="planned").order_by("send_at")[0]
-
-
-# --- Planning ---
-
-
-def test_a_booking_gets_its_three_reminders_each_with_a_job_of_the_same_id() -> None:
-    booking = make_booking(alice())
-    assert states(booking) == {"24 hours": "planned", "1 hour": "planned", "15 minutes": "planned"}
-    for delivery in booking.deliveries.all():
-        job = Job.objects.get(pk=delivery.pk)
-        assert (job.task, job.run_at, job.args) == ("notifications.deliver", delivery.send_at, [str(delivery.pk)])
-
-
-def test_a_lead_time_already_past_is_recorded_as_skipped() -> None:
-    booking = make_booking(alice(), starts=30 * MINUTE)
-    assert states(booking) == {"24 hours": "lead_time_past", "1 hour": "lead_time_past", "15 minutes": "planned"}
-    assert Job.objects.count() == 1
-
-
-def test_planning_twice_changes_nothing() -> None:
-    booking = make_booking(alice(), starts=30 * MINUTE)
-    before = list(Delivery.objects.order_by("pk").values()) + list(Job.objects.order_by("pk").values())
-    assert plan(booking).changes == 0
-    assert list(Delivery.objects.order_by("pk").values()) + list(Job.objects.order_by("pk").values()) == before
-
-
-def test_a_payment_gets_its_series_until_it_is_paid() -> None:
-    payment = make_payment(alice())
-    assert payment.deliveries.filter(state="planned").count() == 5
-    receipt = payments.mark_paid(payment)
-    assert len(receipt.cancelled) == 5
-    assert set(payment.deliveries.values_list("state", "reason")) == {("skipped", "paid")}
-    assert set(Job.objects.values_list("state", flat=True)) == {"cancelled"}
-
-
-def test_a_part_payment_leaves_the_series_and_the_last_part_ends_it() -> None:
-    payment = make_payment(alice(), amount=4550)
-    assert payments.mark_paid(payment, 4000).cancelled == []
-    assert len(payments.mark_paid(payment, 550).cancelled) == 5
-    assert payment.status == Payment.Status.PAID
-
-
-def test_a_customer_without_an_address_is_recorded_and_planned_once_there_is_one() -> None:
-    customer = alice(email="")
-    booking = make_booking(customer)
-    assert set(states(booking).values()) == {"no_address"}
-    customer.email = "alice@example.com"
-    customer.save()
-    booking.refresh_from_db()
-    assert len(plan(booking).added) == 3
-    assert Job.objects.filter(state="scheduled").count() == 3
-
-
-def test_a_rule_switched_off_withdraws_and_switched_on_restores() -> None:
-    booking = make_booking(alice())
-    ReminderRule.objects.filter(name__startswith="1 hour").update(active=False)
-    assert [delivery.reason for delivery in plan(booking).withdrawn] == ["rule_off"]
-    assert states(booking)["1 hour"] == "rule_off"
-    ReminderRule.objects.filter(name__startswith="1 hour").update(active=True)
-    assert len(plan(booking).added) == 1
-    assert states(booking)["1 hour"] == "planned"
-    delivery = booking.deliveries.get(rule__name__startswith="1 hour")
-    job = Job.objects.get(pk=delivery.pk)
-    assert (job.state, job.run_at, job.cancel_requested) == ("scheduled", delivery.send_at, False)
-
-
-def test_a_changed_rule_moves_what_is_planned() -> None:
-    booking = make_booking(alice())
-    ReminderRule.objects.filter(name__startswith="1 hour").update(offset=-2 * HOUR)
-    (moved,) = plan(booking).moved
-    assert moved.send_at == booking.starts_at - 2 * HOUR == Job.objects.get(pk=moved.pk).run_at
-
-
-def test_a_rule_changed_to_a_lead_time_that_is_past_sends_no_burst() -> None:
-    booking = make_booking(alice(), starts=5 * HOUR)
-    ReminderRule.objects.filter(name__startswith="1 hour").update(offset=-10 * HOUR)
-    plan(booking)
-    assert states(booking)["1 hour"] == "lead_time_past"
-
-
-def test_the_number_of_queries_does_not_depend_on_the_number_of_bookings() -> None:
-    customer = alice()
-    counts = []
-    for many in (2, 8):
-        Delivery.objects.all().delete()
-        Booking.objects.all().delete()
-        Booking.objects.bulk_create(
-            Booking(
-                customer=customer,
-                service="x",
-                **bookings.schedule(timezone.now() + n * DAY, timezone.now() + n * DAY + HOUR, "UTC"),
-            )
-            for n in range(2, many + 2)
-        )
-        rows = list(Booking.objects.select_related("customer"))
-        with CaptureQueriesContext(connection) as queries:
-            plan(*rows)
-        counts.append(len(queries))
-    assert counts[0] == counts[1] <= 11
-
-
-def test_reconcile_plans_what_was_made_past_the_application() -> None:
-    customer = alice()
-    when = bookings.schedule(timezone.now() + 2 * DAY, timezone.now() + 2 * DAY + HOUR, "UTC")
-    Booking.objects.create(customer=customer, service="raw", **when)
-    assert sum(len(done.added) for done in reconciler.reconcile()) == 3
-    assert sum(done.changes for done in reconciler.reconcile()) == 0
-
-
-# --- Sending ---
 
 
 def test_a_due_reminder_is_sent_once_and_says_what_and_when(worker: InProcessWorker) -> None:
@@ -318,6 +183,49 @@ def test_a_job_that_an_operator_cancelled_shows_on_the_delivery(worker: InProces
     assert reconciler.settle() == 1
     delivery.refresh_from_db()
     assert (delivery.state, delivery.reason) == ("skipped", "job_cancelled")
+
+
+def test_a_job_that_ended_while_sending_leaves_a_doubt(worker: InProcessWorker) -> None:
+    delivery = first(make_booking(alice()))
+    Delivery.objects.filter(pk=delivery.pk).update(state="sending", token=1)
+    Job.objects.filter(pk=delivery.pk).update(state="failed", finished_at=timezone.now())
+    assert reconciler.settle() == 1
+    delivery.refresh_from_db()
+    assert delivery.state == "in_doubt"
+
+
+def test_what_a_person_withdrew_is_not_planned_again() -> None:
+    booking = make_booking(alice())
+    withdrawn = first(booking)
+    assert reconciler.withdraw([withdrawn.pk], "olga") == {withdrawn.pk: "withdrawn"}
+    assert Job.objects.get(pk=withdrawn.pk).state == "cancelled"
+    assert plan(booking).changes == 0
+
+
+def test_what_is_not_yet_due_is_not_sent_again_before_its_time() -> None:
+    booking = make_booking(alice())
+    withdrawn = first(booking)
+    reconciler.withdraw([withdrawn.pk], "olga")
+    assert reconciler.resend([withdrawn.pk], "vera") == 0
+
+
+@pytest.mark.parametrize(("state", "again"), [("refused", 1), ("skipped", 1), ("sent", 0), ("in_doubt", 0)])
+def test_only_what_was_refused_or_withdrawn_is_sent_again(worker: InProcessWorker, state: str, again: int) -> None:
+    delivery = due_now(first(make_booking(alice())))
+    Delivery.objects.filter(pk=delivery.pk).update(state=state)
+    Job.objects.filter(pk=delivery.pk).update(state="succeeded", finished_at=timezone.now())
+    assert reconciler.resend([delivery.pk], "olga") == again
+    worker.run_due()
+    assert len(mail.outbox) == again
+
+
+def test_what_was_skipped_at_once_and_never_had_a_job_can_be_sent(worker: InProcessWorker) -> None:
+    booking = make_booking(alice(), starts=30 * MINUTE)
+    skipped = booking.deliveries.get(reason="lead_time_past", rule__name__startswith="1 hour")
+    assert reconciler.resend([skipped.pk], "olga") == 1
+    worker.run_due()
+    skipped.refresh_from_db()
+    assert (skipped.state, len(mail.outbox)) == ("sent", 1)
 
 
 def test_a_job_cancelled_while_it_runs_does_not_send_and_ends_as_cancelled(worker, monkeypatch) -> None:

@@ -8,7 +8,7 @@ from jobs.models import Job
 from notifications import reminders
 from notifications.models import Delivery, ReminderRule
 from tests.factories import HOUR, MINUTE, alice, make_booking
-from tests.notifications.test_reminders import due_now
+from tests.notifications.reminding import due_now
 
 pytestmark = pytest.mark.django_db
 

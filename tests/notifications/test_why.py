@@ -52,6 +52,22 @@ def test_a_rule_made_later_says_that_it_is_not_planned_yet() -> None:
     assert told(booking)["2 hours before", "email"] == "not planned: the booking or payment is cancelled or over"
 
 
+def test_the_notice_of_a_cancel_says_the_truth_about_a_booking_that_is_on() -> None:
+    notice = ReminderRule.objects.get(anchor="booking_cancelled")
+    booking = make_booking(alice())
+    assert told(booking)[notice.name, "email"] == "not planned: the rule is switched off"
+    ReminderRule.objects.filter(pk=notice.pk).update(active=True)
+    assert told(booking)[notice.name, "email"].startswith("not planned: the booking is not cancelled")
+    bookings.complete(over := make_booking(bob(), starts=-DAY))
+    assert told(over)[notice.name, "email"].startswith("not planned: the booking is not cancelled")
+    bookings.cancel(booking)
+    assert told(booking)[notice.name, "email"].startswith("waits for")
+    ReminderRule.objects.filter(pk=notice.pk).update(active=False)
+    other = make_booking(booking.customer)
+    bookings.cancel(other)
+    assert told(other)[notice.name, "email"] == "not planned: the rule is switched off"
+
+
 def test_made_too_late_is_a_reason() -> None:
     booking = make_booking(alice(), starts=30 * timedelta(minutes=1))
     assert told(booking)["24 hours before a booking", "email"] == "skipped: made too late for this reminder"

@@ -151,6 +151,35 @@ def test_a_booking_is_one_calendar_entry_that_moves_and_goes() -> None:
     assert str(entry(make_booking(bob()))["method"]) == "PUBLISH"  # a reminder asks for nothing
 
 
+def test_nothing_is_announced_that_does_not_follow() -> None:
+    booking = make_booking(alice())  # at no place, by the clocks she has; she has said that she will come
+    bookings.confirm(booking)
+    booking.refresh_from_db()
+    for channel in ("email", "sms"):
+        message = rendering.render(delivery_of(booking, channel))
+        for said in (message.text, message.html):
+            assert "for you" not in said and ", ." not in said and "Please tell us" not in said, said
+
+
+@pytest.mark.parametrize("part", ["subject", "text", "html"])
+@pytest.mark.parametrize("typo", ["{{ costumer.name }}", "{{ booking.servce }}", "{{ starts | datte }}"])
+def test_a_typo_in_words_that_the_example_does_not_say_is_refused_too(part: str, typo: str) -> None:
+    facts = rendering.facts_of(make_booking(alice()), alice(email="a2@example.com"))
+    usual = {"subject": "Hello", "text": "Hello", "html": "<p>Hello</p>"}
+    own = Words(**usual | {part: "x{% if booking.confirmed %}" + typo + "{% endif %}"})
+    wrong = wording.check("email", own, facts)
+    assert len(wrong) == 1 and wrong[0].startswith(f"{part}: "), wrong
+
+
+def test_what_liquid_knows_by_itself_is_no_typo() -> None:
+    facts = rendering.facts_of(make_payment(alice()), alice(email="a2@example.com"))
+    text = (
+        "{{ payments.size }}{{ payments.first.owed }}{% for p in payments %}{{ forloop.index }}{{ p.owed }}{% endfor %}"
+    )
+    text += "{% assign k = 'subject' %}{{ payment[k] }}{{ customer.name.size }}{{ payments[0].due }}"
+    assert wording.check("email", Words("Hello", text), facts) == []
+
+
 def test_late_words_are_true_when_they_are_read() -> None:
     booking = make_booking(alice(), starts=2 * DAY)
     delivery = delivery_of(booking)

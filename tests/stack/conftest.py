@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from config.stack import Stack
-from config.supervisor import Process, Supervisor
+from config.stack.supervisor import Process, Supervisor
 from tests.stack.live import Live, pointed, started
 
 FOREVER = "import signal; print('up', flush=True); signal.pause()"

@@ -9,8 +9,9 @@ from config.stack import Stack
 from tests.faults.conftest import until
 
 
-def ask(stack: Stack, path: str, method: str = "GET") -> Any:
-    login = base64.b64encode(stack.installation.flower_auth.encode()).decode()
+def ask(stack: Stack, path: str, method: str = "GET", login: str = "") -> Any:
+    """`login` is user:password; without it, the first that Flower knows."""
+    login = base64.b64encode((login or stack.installation.flower_auth.partition(",")[0]).encode()).decode()
     request = urllib.request.Request(
         f"{stack.urls['flower']}api/{path}", headers={"Authorization": f"Basic {login}"}, method=method
     )

@@ -32,9 +32,10 @@ def shared(self: Durable, how: str) -> str:
 
 
 @shared_task(name="flower.plain")
-def plain(seconds: float) -> None:
+def plain(seconds: float, secret: str = "") -> str:
     """A Celery task that is no job."""
     time.sleep(seconds)
+    return f"the secret is {secret}"
 
 
 def behave(task: Durable, how: str) -> str:

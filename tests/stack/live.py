@@ -6,18 +6,19 @@ could take milliseconds.
 
 import os
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from celery import current_app
 from django.db import connection, connections
 from django.db.utils import ConnectionHandler
 
+from bench.database import created
 from config.stack import Stack
 from jobs import dispatcher
 from jobs.models import Job
@@ -38,7 +39,7 @@ class Live:
             time.sleep(0.02)
         return found
 
-    def row(self, handle: Any) -> Job:
+    def row(self, handle: Any) -> Any:
         return Job.objects.get(pk=getattr(handle, "id", handle))
 
     def reach(self, handle: Any, *states: str, seconds: float = SECONDS) -> Job:
@@ -51,8 +52,37 @@ class Live:
         job: Job = self.until(there, f"{handle} is {' or '.join(states)}", seconds)
         return job
 
-    def finish(self, handle: Any, seconds: float = SECONDS) -> Job:
+    def finish(self, handle: Any, seconds: float = SECONDS) -> Any:
         return self.reach(handle, "succeeded", "failed", "cancelled", "expired", seconds=seconds)
+
+    def notes(self) -> list[str]:
+        """What the sample tasks noted."""
+        file = self.stack.data_dir / "notes"
+        return file.read_text().splitlines() if file.exists() else []
+
+    @contextmanager
+    def events(self) -> Iterator[list[dict[str, Any]]]:
+        """Celery's events, as they come."""
+        seen: list[dict[str, Any]] = []
+        over, ready = threading.Event(), threading.Event()
+
+        def listen() -> None:
+            with current_app.connection_for_read() as connection:
+                receiver: Any = current_app.events.Receiver(connection, handlers={"*": seen.append})
+                with receiver.consumer_context(wakeup=False) as (consuming, _, _):
+                    ready.set()
+                    while not over.is_set():
+                        with suppress(TimeoutError):
+                            consuming.drain_events(timeout=0.1)
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        assert ready.wait(SECONDS)
+        try:
+            yield seen
+        finally:
+            over.set()
+            thread.join(SECONDS)
 
     def kill(self, job: Job, sig: signal.Signals = signal.SIGKILL) -> None:
         """End the process that runs the job."""
@@ -67,11 +97,11 @@ def live(directory: Path, blocker: Any) -> Iterator[Live]:
 
 
 @contextmanager
-def started(directory: Path, **options: Any) -> Iterator[Live]:
-    """A stack whose workers know the sample tasks. The options are those of Stack."""
-    env = {"DJANGO_SETTINGS_MODULE": "tests.stack.live_settings", "TZ": "UTC"}
+def started(directory: Path, server: str | None = None, **options: Any) -> Iterator[Live]:
+    """A stack whose workers know the sample tasks. The options are those of Stack; `server` as of `_database`."""
+    env = {"DJANGO_SETTINGS_MODULE": "tests.stack.live_settings", "TZ": "UTC", **options.pop("env", {})}
     log = directory / "log"
-    with _database() as url, Stack(directory / "data", env=env, database_url=url, log=log, **options) as stack:
+    with _database(server) as url, Stack(directory / "data", env=env, database_url=url, log=log, **options) as stack:
         stack.wait_ready()
         yield Live(stack, log, url.rpartition("/")[2] or directory / "data" / "punctual.sqlite3")
 
@@ -83,17 +113,14 @@ def pointed(made: Live, blocker: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _database() -> Iterator[str]:
-    """One of its own on the server of DATABASE_URL; empty for a file."""
-    server = os.environ.get("DATABASE_URL", "")
+def _database(server: str | None) -> Iterator[str]:
+    """One of its own on the server (of DATABASE_URL, if none is named); empty for a file."""
+    server = os.environ.get("DATABASE_URL", "") if server is None else server
     if not server.startswith("postgres"):
         yield ""
         return
-    name = f"punctual_live_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        yield f"{server.rpartition('/')[0]}/{name}"
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with created(server, f"punctual_live_{uuid.uuid4().hex[:8]}") as url:
+        yield url
 
 
 @contextmanager

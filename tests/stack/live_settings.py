@@ -2,4 +2,4 @@
 
 from config.settings import *  # noqa: F403
 
-CELERY_IMPORTS = [*CELERY_IMPORTS, "tests.stack.option_probes", "tests.stack.flower_probes"]  # noqa: F405
+CELERY_IMPORTS = [*CELERY_IMPORTS, "config.demo.errors", "tests.stack.option_probes", "tests.stack.flower_probes"]  # noqa: F405

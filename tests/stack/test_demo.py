@@ -15,12 +15,12 @@ import pytest
 from django.utils import timezone
 from rich.console import Console
 
-from config.demo import SAMPLES, quickened, without_zeros
-from config.mailbox import Mail, Mailbox, MailboxError
-from config.screen import Scene, Screen
+from config.demo.demo import SAMPLES, quickened, without_zeros
+from config.demo.mailbox import Mail, Mailbox, MailboxError
+from config.demo.screen import Scene, Screen
+from config.demo.story import Story
+from config.demo.verdict import Outcome, Withdrawal, verdict
 from config.stack import BASE_DIR
-from config.story import Story
-from config.verdict import Outcome, Withdrawal, verdict
 from notifications.imports.rows import BOOKING_COLUMNS
 from notifications.models import Booking, Delivery, Payment
 from tests.factories import MINUTE, alice, bob, make_booking, make_payment

@@ -9,8 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from config import broker, console, dotenv, installation, ports
-from config.stack import Stack, StackError
+from config.stack import Stack, StackError, broker, console, dotenv, installation, ports
 
 # --- Ports, locks, files -------------------------------------------------------------------------------
 

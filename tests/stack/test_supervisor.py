@@ -10,9 +10,9 @@ from signal import SIGQUIT, SIGTERM
 import pytest
 import redis
 
-from config import leftovers, ports, supervisor as module
-from config.programs import broker_program
-from config.supervisor import NotReadyError
+from config.stack import leftovers, ports, supervisor as module
+from config.stack.programs import broker_program
+from config.stack.supervisor import NotReadyError
 from tests.stack.conftest import FOREVER, dummy, processes, until, up_again
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel call exists on Linux alone")
@@ -142,7 +142,7 @@ def test_a_killed_supervisor_leaves_nobody(tmp_path, mark):
     script = f"""
 from functools import partial
 from pathlib import Path
-from config.supervisor import Process, Supervisor
+from config.stack.supervisor import Process, Supervisor
 import sys
 made = Supervisor(lambda *line: print(*line, flush=True), cwd=Path("."))
 made.add(Process(name, (sys.executable, "-c", {DEAF!r})) for name in "abc")

@@ -11,7 +11,7 @@ from notifications.timing import Quiet, Window
 from tests.factories import HOUR, MINUTE, alice, bob, make_booking, make_payment
 from tests.stories.conftest import Day
 
-BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
+BERLIN = "Europe/Berlin"
 EVENING, MORNING = time(21), time(8)
 LONG_AGO = datetime.fromisoformat("2026-01-01T00:00+00:00")
 

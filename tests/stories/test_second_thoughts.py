@@ -16,7 +16,7 @@ from notifications import bookings, reconciler, rendering
 from notifications.models import Booking, Delivery
 from tests.conftest import InProcessWorker
 from tests.factories import DAY, HOUR
-from tests.notifications.test_reminders import due_now, first
+from tests.notifications.reminding import due_now, first
 
 pytestmark = pytest.mark.django_db
 

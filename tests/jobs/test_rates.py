@@ -1,0 +1,87 @@
+"""`rate_limit`: a bucket for each task, in the database."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import shared_task
+from django.utils import timezone
+
+from jobs import dispatcher, rates
+from jobs.durable import Durable
+from jobs.limits import Rate
+from jobs.models import Job, TaskRate
+from tests import probes
+
+pytestmark = pytest.mark.django_db
+
+SECOND = timedelta(seconds=1)
+
+
+@shared_task(base=Durable, name="rates.slow", rate_limit="2/m")
+def slow() -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def _nobody_ordered_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "BELIEVED", -1.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "rate"),
+    [
+        ("10/s", Rate(10, SECOND, 10)),
+        ("10", Rate(10, SECOND, 10)),
+        (5, Rate(5, SECOND, 5)),
+        ("100/m", Rate(100, 60 * SECOND, 1)),
+        ("0.5/s", Rate(1, 2 * SECOND, 1)),
+        ("1/h", Rate(1, 3600 * SECOND, 1)),
+        (None, None),
+        (0, None),
+        ("0/m", None),
+    ],
+)
+def test_celerys_words_for_a_rate(said: object, rate: Rate | None) -> None:
+    assert rates.parsed(said) == rate
+
+
+@pytest.mark.parametrize("said", ["often", "10/fortnight", "-1/s", "1/0/s", "/"])
+def test_other_words_are_refused(said: str) -> None:
+    with pytest.raises(ValueError, match="rate_limit="):
+        rates.parsed(said)
+
+
+def test_no_more_are_sent_than_the_rate_allows_and_others_are_not_held_up() -> None:
+    for _ in range(5):
+        slow.delay()
+    probes.ok.delay()
+    now = timezone.now()
+    assert dispatcher.dispatch_due(now) == 2  # one of each
+    assert dispatcher.dispatch_due(now + 29 * SECOND) == 0
+    assert dispatcher.dispatch_due(now + 31 * SECOND) == 1
+    assert dispatcher.dispatch_due(now + 10 * 60 * SECOND) == 1, "tokens do not gather beyond a second's worth"
+
+
+def ours() -> set[str]:
+    """The tasks of this module with a rate; other modules of tests have some too."""
+    return rates.known().keys() & {"rates.slow", "probe.ok"}
+
+
+def test_an_order_of_celerys_control_holds_for_all_workers_until_the_next() -> None:
+    for _ in range(5):
+        slow.delay()
+    task: Any = slow
+    task.rate_limit = "100/s"
+    assert task.rate_limit is None, "a worker would sit on messages"
+    assert dispatcher.dispatch_due() == 5
+    slow.delay()
+    probes.ok.rate_limit = "1/h"
+    assert ours() == {"rates.slow", "probe.ok"}
+    TaskRate.objects.update(ordered="")
+    assert ours() == {"rates.slow"}
+    task.rate_limit = 0
+    assert ours() == set()
+    with pytest.raises(ValueError, match="no rate"):
+        task.rate_limit = "often"
+    assert Job.objects.filter(state="queued").count() == 5

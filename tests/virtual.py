@@ -1,0 +1,33 @@
+"""A clock that a test sets, for the database as for Python: whatever is due is due by it, and nobody waits.
+
+`with virtual_time(start) as clock: clock.move_to(later)`. `live` lets workers and reconciler run through days of it.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from jobs import testing
+from jobs.models import Job
+from notifications import reconciler
+from tests.conftest import InProcessWorker
+
+virtual_time = testing.frozen
+
+
+def live(clock: Any, worker: InProcessWorker, until: datetime) -> None:
+    """Go from one job's time to the next, and do what is due; reconcile once a day, as beat does every hour."""
+    reconciled = timezone.now()
+    while True:
+        waiting = Job.objects.filter(state="scheduled", run_at__lt=until).order_by("run_at")
+        due = waiting.values_list("run_at", flat=True).first()
+        daily = reconciled + timedelta(days=1)
+        if daily < min(due or until, until):
+            clock.move_to(reconciled := daily)
+            list(reconciler.reconcile())
+            continue
+        if due is None:
+            return
+        clock.move_to(max(due, timezone.now()))
+        worker.run_due()
