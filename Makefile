@@ -10,8 +10,11 @@ PRODUCTION := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.toke
 	PUBLIC_URL=https://punctual.example BEHIND_PROXY=true FROM_EMAIL=reminders@punctual.example ENV_FILE=/dev/null
 UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
+# Where it is set, pytest rewrites all tests and each process that they start compiles all modules, each time anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test faults fmt lint types deploy-check migrations-check test-postgres check lock clean
+.PHONY: help setup run demo test wide stack browser faults mutants fmt lint types deploy-check migrations-check test-postgres check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,11 +50,27 @@ demo: $(VENV)/.runtime ## Show on a stack of its own what Punctual does
 
 # --- Checking ---
 
-test: $(VENV)/.dev ## Run the tests (without the fault tests)
-	@$(BIN)/python -m pytest -m "not faults"
+test: $(VENV)/.dev ## Run the tests (all but wide tables of cases, and those that start stacks and browsers, or kill)
+	@$(BIN)/python -m pytest -n 2 -m "not faults and not browser and not stack and not wide"
+
+wide: $(VENV)/.dev ## Run every case of the wide tables: matrices of permissions, hostile files and fields, each command
+	@$(BIN)/python -m pytest -n 2 -m "wide and not faults and not browser and not stack"
+
+stack: $(VENV)/.dev ## Run the tests that start the whole stack as a user would
+	@$(BIN)/python -m pytest -m "stack and not faults and not browser"
+
+browser: $(VENV)/.dev ## Run the tests that look at the pages with chromium (skipped without it)
+	@$(BIN)/python -m pytest -m browser
 
 faults: $(VENV)/.dev ## Run the tests that kill real processes
-	@$(BIN)/python -m pytest -m faults
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m faults
+
+mutants: $(VENV)/.dev ## Take each guard out in turn: the tests have to notice (on PostgreSQL, if it answers)
+	@if $(BIN)/python -c 'import psycopg, sys; psycopg.connect(sys.argv[1].replace("postgres://", "postgresql://"), connect_timeout=3)' "$(POSTGRES_URL)" 2>/dev/null; then \
+		DATABASE_URL="$(POSTGRES_URL)" $(BIN)/python -m tests.mutants $(MUTANTS); \
+	else \
+		$(BIN)/python -m tests.mutants $(MUTANTS); \
+	fi
 
 fmt: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff format .
@@ -73,12 +92,12 @@ migrations-check: $(VENV)/.runtime ## Fail when a model change lacks its migrati
 test-postgres: $(VENV)/.dev ## Run the tests on PostgreSQL and Redis, if they answer here
 	@if $(BIN)/python -c 'import psycopg, sys; psycopg.connect(sys.argv[1].replace("postgres://", "postgresql://"), connect_timeout=3)' "$(POSTGRES_URL)" 2>/dev/null \
 	  && $(BIN)/python -c 'import redis, sys; redis.Redis.from_url(sys.argv[1], socket_connect_timeout=3).ping()' "$(REDIS_URL)" 2>/dev/null; then \
-		DATABASE_URL="$(POSTGRES_URL)" BROKER_URL="$(REDIS_URL)" $(BIN)/python -m pytest -m "not faults and not stack"; \
+		DATABASE_URL="$(POSTGRES_URL)" BROKER_URL="$(REDIS_URL)" $(BIN)/python -m pytest -n 2 -m "not faults and not stack and not browser"; \
 	else \
 		echo "Skipped test-postgres: no answer from $(POSTGRES_URL) or $(REDIS_URL). Set POSTGRES_URL and REDIS_URL to try others."; \
 	fi
 
-check: lint types migrations-check deploy-check test test-postgres faults ## All of these checks
+check: lint types migrations-check deploy-check test wide stack browser test-postgres faults ## All of these checks
 
 # --- Upkeep ---
 
