@@ -37,10 +37,10 @@ WIDE = {
     *(f"jobs/test_{name}.py" for name in ("command_processes", "ledger_machine", "occurrences", "plans")),
     *(
         f"notifications/test_{name}.py"
-        for name in ("delivery_machine", "permission_matrix", "simulation", "tenant_pages")
+        for name in ("delivery_machine", "permission_matrix", "simulation", "tenant_forms", "tenant_pages")
     ),
     *(f"api/test_{name}.py" for name in ("hostile_fields", "matrix", "tenants_everywhere")),
-    *("library/test_files.py", "model/test_model.py", "reports/test_mails.py"),
+    *("library/test_files.py", "model/test_model.py", "reports/test_mails.py", "reports/test_mail_accidents.py"),
     *("test_attacks_on_privacy.py", "test_operator_commands.py", "test_roles.py"),
 }
 SERVERS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}

@@ -114,6 +114,12 @@ def test_no_message_is_published_but_in_one_place() -> None:
     assert publishers == {"jobs/messages.py"}
 
 
+def test_no_file_of_tests_is_too_long_to_be_read_at_once() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "tests").rglob("*.py")}
+    assert len(lengths) > 300
+    assert [str(path) for path, lines in lengths.items() if lines > LONGEST_FILE] == []
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=str)
 def test_no_file_and_no_function_is_too_long_to_be_read_at_once(path: Path) -> None:
     text = (ROOT / path).read_text()

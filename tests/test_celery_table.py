@@ -16,7 +16,7 @@ from jobs import options, retries
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "ARCHITECTURE.md").read_text().partition("## Celery's options on a durable job")[2]
-TESTS = ROOT / "tests" / "stack" / "test_celery_options.py"
+TESTS = sorted((ROOT / "tests" / "stack" / "options").glob("test_*.py"))
 INTERNAL = {"self", "create_sent_event", "now", "timezone", "callbacks", "errbacks"}  # of as_task_v2, from others
 
 
@@ -24,6 +24,11 @@ def rows() -> list[tuple[str, str, str]]:
     """(option, what it does, test), as they stand in the page."""
     lines = [line.strip("|").split(" | ") for line in PAGE.splitlines() if line.startswith("| ")]
     return [(option, what, test) for option, what, test in lines if test.strip() != "test"]
+
+
+def tests() -> list[ast.FunctionDef]:
+    nodes = [node for file in TESTS for node in ast.parse(file.read_text()).body]
+    return [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
 
 
 def words(cell: str) -> set[str]:
@@ -77,14 +82,11 @@ def test_no_option_is_missing_from_the_table(found: set[str]) -> None:
 
 
 def test_every_row_names_tests_that_exist_and_every_test_has_a_row() -> None:
-    module = ast.parse(TESTS.read_text())
-    existing = {node.name for node in module.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")}
+    existing = {test.name for test in tests()}
     named = [words(test) for _, _, test in rows()]
     assert all(named)
     assert set().union(*named) == existing
 
 
 def test_every_test_of_the_table_runs_against_the_worker() -> None:
-    module = ast.parse(TESTS.read_text())
-    tests = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
-    assert all("worker" in {argument.arg for argument in test.args.args} for test in tests)
+    assert all("worker" in {argument.arg for argument in test.args.args} for test in tests())

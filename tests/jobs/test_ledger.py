@@ -1,28 +1,25 @@
 """The verbs, called directly. A verb that finds its guard unmet changes nothing."""
 
-import json
 import re
-import uuid
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
-from jobs import canvas, holding, leases, ledger, transitions
+from jobs import ledger, transitions
 from jobs.models import Attempt, Job
 from tests.factories import HOUR, MINUTE, make_job
 
 pytestmark = pytest.mark.django_db
 
-ALL = [state.value for state in Job.State]
-
 
 def state(job: Job) -> str:
     return Job.objects.values_list("state", flat=True).get(pk=job.pk)
+
+
+ALL = [state.value for state in Job.State]
 
 
 def act(verb: str, job: Job) -> None:
@@ -167,261 +164,6 @@ def test_an_outcome_whose_story_cannot_be_kept_is_not_written(monkeypatch: pytes
     assert state(job) == "running"
 
 
-def test_a_job_is_claimed_once() -> None:
-    job = make_job("queued")
-    assert ledger.claim(job.pk, "one:1")
-    assert ledger.claim(job.pk, "two:2") is None
-
-
-def test_a_job_with_a_cancel_asked_for_is_not_claimed() -> None:
-    job = make_job("queued", cancel_requested=True)
-    assert ledger.claim(job.pk, "me") is None
-
-
-def test_a_claim_begins_a_lease_and_forgets_the_messages_sent_in_vain() -> None:
-    now = timezone.now()
-    job = make_job("queued", nudges=5, lease_until=now + HOUR)
-    assert ledger.claim(job.pk, "me:1", now=now)
-    job.refresh_from_db()
-    assert (job.lease_until, job.nudges, job.started_at) == (now + leases.LEASE, 0, now)
-
-
-def test_a_worker_that_beats_keeps_its_job_from_the_rescuer() -> None:
-    seen = make_job("running", lease="over", worker="alive:1")
-    assert holding.beat([seen.pk], "alive:1") == 1
-    assert ledger.rescue(seen) is None
-    assert state(seen) == "running"
-
-
-def test_another_workers_heartbeat_does_not_extend_a_lease() -> None:
-    seen = make_job("running", lease="over", worker="dead:1")
-    assert holding.beat([seen.pk], "other:2") == 0
-    assert ledger.rescue(seen)
-
-
-def test_two_rescuers_that_saw_the_same_row_rescue_it_once() -> None:
-    seen = make_job("running", lease="over")
-    assert ledger.rescue(seen)
-    assert ledger.rescue(seen) is None
-    assert Job.objects.get(pk=seen.pk).failures == 1
-
-
-def test_a_job_whose_lease_still_runs_is_not_rescued() -> None:
-    seen = make_job("running", lease="live")
-    assert ledger.rescue(seen) is None
-    assert state(seen) == "running"
-
-
-def test_a_lease_that_was_prolonged_and_ran_out_again_is_not_the_one_that_was_seen() -> None:
-    """A rescuer that was stopped for long between reading and writing has to look again."""
-    seen = make_job("running", lease="over", worker="slow:1")
-    assert holding.beat([seen.pk], "slow:1", now=timezone.now() - leases.LEASE - timedelta(seconds=1))
-    assert ledger.rescue(seen) is None
-    assert ledger.rescue(Job.objects.get(pk=seen.pk))
-
-
-def test_a_job_whose_worker_is_lost_too_often_fails_with_the_reason() -> None:
-    job = make_job("running", lease="over", failures=2, max_attempts=3, worker="oom:1")
-    ledger.rescue(job)
-    job.refresh_from_db()
-    assert job.state == "failed" and "worker was lost (oom:1)" in job.reason
-    assert (job.attempts.get().outcome, job.attempts.get().worker) == ("lost", "oom:1")
-
-
-def test_a_cancel_of_a_waiting_job_is_final() -> None:
-    job = make_job("queued")
-    assert ledger.cancel([job.pk], "closed tomorrow") == {job.pk: "cancelled"}
-    assert ledger.claim(job.pk, "me") is None
-    assert Job.objects.get(pk=job.pk).reason == "closed tomorrow"
-
-
-def test_a_cancel_of_a_running_job_says_in_flight_and_wins_over_a_retry() -> None:
-    job = make_job("queued")
-    held = ledger.claim(job.pk, "me")
-    assert held
-    assert ledger.cancel([job.pk], "no") == {job.pk: "in flight"}
-    assert ledger.back_off(held, MINUTE, Attempt(outcome=Attempt.Outcome.ERRORED))
-    assert state(job) == "cancelled"
-    assert job.attempts.get().outcome == "stopped"
-
-
-def test_a_cancel_is_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the flag alone it would wait for ever: neither dispatched nor over."""
-    job = make_job()
-
-    def away(*_: Any, **__: Any) -> None:
-        raise OperationalError("server closed the connection unexpectedly")
-
-    monkeypatch.setattr(ledger, "move", away)
-    with pytest.raises(OperationalError):
-        ledger.cancel([job.pk], "olga said so")
-    job.refresh_from_db()
-    assert (job.state, job.cancel_requested) == ("scheduled", False)
-
-
-def test_a_cancel_wins_over_a_snooze() -> None:
-    job = make_job("running")
-    ledger.cancel([job.pk], "no")
-    assert ledger.snooze(job, timezone.now() + HOUR, Attempt(outcome=Attempt.Outcome.SNOOZED))
-    assert (state(job), job.attempts.get().outcome) == ("cancelled", "stopped")
-
-
-def test_a_job_stops_only_if_it_was_asked_to() -> None:
-    job = make_job("running")
-    assert not ledger.stop(job, Attempt(outcome=Attempt.Outcome.STOPPED))
-    assert state(job) == "running"
-
-
-def test_a_cancel_of_a_running_job_whose_worker_dies_is_not_forgotten() -> None:
-    job = make_job("running", lease="over")
-    ledger.cancel([job.pk], "no")
-    ledger.rescue(Job.objects.get(pk=job.pk))
-    assert state(job) == "cancelled"
-
-
-def test_a_cancel_of_a_finished_job_says_finished_and_of_an_unknown_one_nothing() -> None:
-    job = make_job("succeeded")
-    assert ledger.cancel([job.pk, uuid.uuid4()], "no") == {job.pk: "finished"}
-
-
-def test_a_cancel_leaves_no_mark_on_what_was_over() -> None:
-    job = make_job("failed")
-    ledger.cancel([job.pk], "no")
-    assert not Job.objects.get(pk=job.pk).cancel_requested
-
-
-def test_a_job_with_a_cancel_asked_for_is_not_moved() -> None:
-    job = make_job("queued", cancel_requested=True)
-    assert ledger.reschedule({job.pk: (timezone.now() + HOUR, None)}) == set()
-
-
-def test_nothing_runs_before_its_time() -> None:
-    make_job(due=MINUTE)
-    assert ledger.dispatch("default", ["probe.ok"], 10) == []
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"queue": "messages"},
-        {"task": "gone.task"},
-        {"useful_until": timezone.now() - MINUTE},
-        {"cancel_requested": True},
-        {"run_at": timezone.now() + HOUR},
-    ],
-    ids=lambda fields: next(iter(fields)),
-)
-def test_a_dispatch_takes_nothing_that_it_was_not_asked_for(fields: dict[str, Any]) -> None:
-    make_job(**fields)
-    assert ledger.dispatch("default", ["probe.ok"], 10) == []
-
-
-def test_of_the_due_jobs_only_those_that_were_chosen_go() -> None:
-    make_job(priority=20)
-    chosen = make_job()
-    assert [job.pk for job in ledger.dispatch("default", ["probe.ok"], 10, Q(pk=chosen.pk))] == [chosen.pk]
-
-
-def test_the_window_bounds_how_many_are_queued_and_the_urgent_go_first() -> None:
-    low = [make_job(priority=1) for _ in range(3)]
-    high = make_job(priority=10)
-    assert [job.pk for job in ledger.dispatch("default", ["probe.ok"], 1)] == [high.pk]
-    assert len(ledger.dispatch("default", ["probe.ok"], 2)) == 2
-    assert sum(state(job) == "queued" for job in low) == 2
-
-
-def test_what_is_dispatched_together_is_published_in_its_order() -> None:
-    for priority in (1, 20, 5, 10):
-        make_job(priority=priority)
-    assert [job.priority for job in ledger.dispatch("default", ["probe.ok"], 10)] == [20, 10, 5, 1]
-
-
-def test_a_job_without_code_is_not_dispatched_and_fails_after_an_hour() -> None:
-    job = make_job(task="gone.task", due=-2 * HOUR)
-    assert ledger.dispatch("default", ["probe.ok"], 10) == []
-    assert [rejected.pk for rejected in ledger.reject(["probe.ok"], ["default"], HOUR)] == [job.pk]
-    assert "deploy its code" in Job.objects.get(pk=job.pk).reason
-
-
-@pytest.mark.parametrize(
-    ("fields", "overdue"),
-    [
-        ({}, 2 * HOUR),  # known
-        ({"task": "gone.task"}, HOUR - MINUTE),  # maybe its worker is being deployed
-        ({"queue": "gone"}, HOUR - MINUTE),
-    ],
-)
-def test_only_what_nobody_could_run_for_an_hour_is_rejected(fields: dict[str, Any], overdue: timedelta) -> None:
-    job = make_job(due=-overdue, **fields)
-    assert ledger.reject(["probe.ok"], ["default"], HOUR) == []
-    assert state(job) == "scheduled"
-
-
-def test_a_rejected_job_whose_errback_cannot_be_stored_is_not_rejected_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = make_job(task="gone", due=-2 * HOUR)
-
-    def away(*_: Any) -> None:
-        raise OperationalError("server closed the connection unexpectedly")
-
-    monkeypatch.setattr(canvas, "call_errbacks", away)
-    with pytest.raises(OperationalError):
-        ledger.reject(["probe.ok"], ["default"], HOUR)
-    assert state(job) == "scheduled"
-
-
-def test_what_no_queue_serves_is_rejected_too() -> None:
-    job = make_job(queue="nobodys", due=-2 * HOUR)
-    assert [rejected.pk for rejected in ledger.reject(["probe.ok"], ["default"], HOUR)] == [job.pk]
-
-
-def test_what_is_no_longer_useful_expires_and_is_not_claimed() -> None:
-    job = make_job("queued", useful_until=timezone.now() - MINUTE)
-    assert ledger.claim(job.pk, "me") is None
-    assert [expired.pk for expired in ledger.expire()] == [job.pk]
-
-
-def test_what_is_still_useful_does_not_expire() -> None:
-    make_job(), make_job("queued", useful_until=timezone.now() + MINUTE)
-    assert ledger.expire() == []
-
-
-def test_an_unclaimed_message_is_believed_twice_as_long_each_time() -> None:
-    now = timezone.now()
-    job = make_job()
-    waits = []
-    for _ in range(3):
-        (queued,) = ledger.dispatch("default", ["probe.ok"], 1, now=now)
-        assert queued.lease_until
-        waits.append((queued.lease_until - now) / leases.LEASE)
-        ledger.release(Job.objects.filter(pk=job.pk))
-    assert waits == [1, 2, 4]
-
-
-def test_a_unique_key_makes_the_second_call_return_the_first_job() -> None:
-    now = timezone.now()
-    first = ledger.enqueue(Job(task="probe.ok", queue="default", run_at=now, unique_key="welcome-7"))
-    second = ledger.enqueue(Job(task="probe.ok", queue="default", run_at=now, unique_key="welcome-7"))
-    assert first.pk == second.pk
-    assert Job.objects.count() == 1
-
-
-def test_a_unique_key_is_its_tenants_and_stops_no_other() -> None:
-    now = timezone.now()
-    calls = [
-        ledger.enqueue(Job(task="probe.ok", queue="default", run_at=now, unique_key="welcome-7", tenant=tenant)).pk
-        for tenant in ("a", "b", "", "a")
-    ]
-    assert len(set(calls)) == 3 and calls[0] == calls[3]
-    assert Job.objects.count() == 3
-
-
-def test_enqueueing_in_a_transaction_that_is_rolled_back_leaves_nothing() -> None:
-    with pytest.raises(RuntimeError), transaction.atomic():
-        ledger.enqueue(Job(task="probe.ok", queue="default", run_at=timezone.now()))
-        raise RuntimeError
-    assert Job.objects.count() == 0
-
-
 def test_a_persons_retry_resets_the_failures_but_never_the_fence() -> None:
     job = make_job("failed", failures=4, token=9)
     assert ledger.retry([job.pk]) == {job.pk}
@@ -436,14 +178,6 @@ def test_a_cancelled_job_runs_again_when_a_person_says_so() -> None:
     assert [sent.pk for sent in ledger.dispatch("default", ["probe.ok"], 10)] == [job.pk]
 
 
-def test_a_job_that_still_runs_is_no_longer_asked_to_stop_when_a_person_wants_it_after_all() -> None:
-    job = make_job("running")
-    ledger.cancel([job.pk], "no")
-    assert ledger.retry([job.pk]) == set()
-    assert ledger.back_off(job, MINUTE, Attempt(outcome=Attempt.Outcome.ERRORED))
-    assert state(job) == "scheduled"
-
-
 def test_a_job_cannot_be_held_without_a_lease() -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         make_job("running", lease_until=None)
@@ -453,18 +187,6 @@ def test_a_verb_on_no_rows_returns_nothing() -> None:
     assert ledger.release(Job.objects.none()) == 0
 
 
-def test_many_jobs_are_inserted_and_moved_with_a_few_statements(django_assert_max_num_queries) -> None:
-    now = timezone.now()
-    jobs = [Job(task="probe.ok", queue="default", run_at=now, args=[n]) for n in range(1_000)]
-    with django_assert_max_num_queries(40):  # SQLite takes 37 rows of this width per statement, PostgreSQL 500
-        ledger.enqueue_many(jobs)
-    later = {job.pk: (now + timedelta(seconds=n), None) for n, job in enumerate(jobs[:100])}
-    with django_assert_max_num_queries(4):
-        assert len(ledger.reschedule(later)) == 100
-    with django_assert_max_num_queries(6):
-        assert set(ledger.cancel([job.pk for job in jobs[:400]], "x").values()) == {"cancelled"}
-
-
 def test_the_diagram_in_the_architecture_page_is_the_table() -> None:
     text = (Path(__file__).parents[2] / "ARCHITECTURE.md").read_text()
     drawn = set(re.findall(r"^\s+(\w+) --> (\w+): (.+)$", text, re.M))
@@ -472,12 +194,6 @@ def test_the_diagram_in_the_architecture_page_is_the_table() -> None:
     assert {(source, target) for source, target, _ in drawn} == arrows
     named = {verb.strip() for _, _, verbs in drawn for verb in verbs.split(",")}
     assert named == set(transitions.TRANSITIONS)
-
-
-def test_arguments_survive_the_row() -> None:
-    kept = {"umlaut": "Größe", "emoji": "🕙", "nested": [{"a": None}]}
-    job = make_job(kwargs=kept)
-    assert json.dumps(Job.objects.get(pk=job.pk).kwargs, sort_keys=True) == json.dumps(kept, sort_keys=True)
 
 
 def test_a_job_that_is_moved_while_it_runs_comes_back_at_the_new_time_and_not_when_it_meant_to() -> None:

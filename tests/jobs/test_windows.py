@@ -1,43 +1,26 @@
 """What goes into a window: limits hold exactly, tenants take turns, and the cost is flat."""
 
 from collections import Counter
-from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import dispatcher, lanes, ledger, limits, pauses, queues, turns, windows
-from jobs.models import Job, KeyLimit, Priority, Queue
+from jobs import dispatcher, lanes, ledger, limits, queues, turns
+from jobs.models import Job, KeyLimit, Priority
 from tests import probes
-from tests.factories import HOUR, MINUTE, make_job
+from tests.factories import HOUR, make_job
+from tests.jobs.filling import SECOND, fill, many, set_queue
 from tests.jobs.races import TRANSACTIONAL, at_once, need_two_writers
 
 pytestmark = pytest.mark.django_db
-
-TASKS = ["probe.ok", "probe.fail"]
-SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture(autouse=True)
 def _rows() -> None:
     queues.due()  # as the dispatcher does before it fills
-
-
-def set_queue(name: str = "default", **fields: object) -> None:
-    Queue.objects.update_or_create(name=name, defaults=fields)
-
-
-def many(number: int, **fields) -> None:
-    rows = {"task": "probe.ok", "queue": "default", "run_at": timezone.now() - MINUTE} | fields
-    Job.objects.bulk_create(Job(**rows) for _ in range(number))
-
-
-def fill(queue: str = "default", **options) -> list[Job]:
-    return windows.fill(queue, TASKS, **options)
 
 
 def test_only_queues_with_due_jobs_are_looked_at() -> None:
@@ -146,25 +129,6 @@ def test_a_flood_of_one_tenant_does_not_delay_the_single_job_of_another(monkeypa
     assert [job.pk for job in fill()] == [single.pk]
 
 
-def test_of_a_single_lane_the_oldest_go_and_no_more_than_there_is_room(monkeypatch) -> None:
-    monkeypatch.setattr(lanes, "FEW", 10)
-    set_queue(window=20)
-    now = timezone.now()
-    jobs = [make_job(run_at=now - n * MINUTE, tenant="one").pk for n in range(30)]
-    make_job(tenant="paused", due=-HOUR), make_job(task="gone", due=-HOUR), make_job(due=HOUR, tenant="later")
-    pauses.pause("tenant", ["paused"], by="olga")
-    ledger.cancel([jobs[-1]], "no")
-    assert [job.pk for job in fill()] == jobs[-2:-22:-1]
-    assert fill() == []
-    assert Queue.objects.get(pk="default").dispatched == 20
-
-
-def test_a_single_lane_with_a_key_keeps_the_keys_limit(monkeypatch) -> None:
-    monkeypatch.setattr(lanes, "FEW", 10)
-    many(30, concurrency_key="venue:7")
-    assert len(fill()) == 1
-
-
 def test_what_is_sent_is_taken_back_when_the_queue_was_changed_past_its_lock(monkeypatch) -> None:
     make_job()
     monkeypatch.setattr("jobs.limits.draw", lambda *_: 0)
@@ -178,35 +142,6 @@ def test_a_low_job_overdue_for_long_gets_its_place_in_a_stream_of_urgent_ones(mo
     low = make_job(priority=Priority.LOW, due=-turns.PATIENCE - SECOND)
     many(300, priority=Priority.URGENT)
     assert low.pk in [job.pk for job in fill()]
-
-
-def test_a_crowd_a_few_lanes_and_all_rows_lead_to_the_same_choice(monkeypatch) -> None:
-    now = timezone.now()
-    for n in range(120):
-        tenant, priority = "abc"[n % 7 % 3], [1, 5, 20][n % 5 % 3]
-        make_job(tenant=tenant, priority=priority, run_at=now - n * SECOND, task=TASKS[n % 2])
-    make_job(due=HOUR, tenant="later")
-    make_job(tenant="paused"), make_job(task="gone"), make_job(concurrency_key="full")
-    make_job(tenant="a", useful_until=now - MINUTE), make_job(tenant="b", cancel_requested=True)
-    shut = lanes.Shut(tenants=["paused"], keys=[("", "full"), ("other", "key")])
-    whole = lanes.oldest("default", TASKS, lanes.Shut(tenants=["paused"]), now)
-    crowd = lanes.crowd("default", TASKS, shut, now, room=20, widest=1)
-    assert whole is not None and lanes.first("default", TASKS, shut, now) == []  # 18 are not few
-    monkeypatch.setattr(lanes, "LANES", 18)
-    few = lanes.first("default", TASKS, shut, now)
-    heads = lanes.heads("default", few, now, room=20)
-    chosen = [turns.choose(found, 20, now, key_rooms={("", "full"): 0}) for found in (whole, crowd, heads)]
-    assert len(few) == 18 and len(chosen[0]) == 20
-    assert chosen[0] == chosen[1] == chosen[2]
-
-
-@pytest.mark.parametrize("number", [lanes.LANES, lanes.LANES + 1])
-def test_a_window_is_filled_from_as_many_lanes_as_there_are(monkeypatch, number: int) -> None:
-    monkeypatch.setattr(lanes, "FEW", 10)
-    set_queue(window=30)
-    for n in range(number):
-        many(10, priority=[1, 5, 10, 20][n % 4], task=TASKS[n % 2], tenant=f"tenant {n // 8}")
-    assert len(fill()) == 30
 
 
 def test_a_tick_with_nothing_due_costs_the_same_whatever_is_pending() -> None:
@@ -271,30 +206,6 @@ def test_a_queue_held_by_one_dispatcher_is_passed_by_the_other() -> None:
         assert queues.locked("default")
         assert at_once(fill) == [[]]
     assert len(fill()) == 1
-
-
-@pytest.mark.parametrize("read", ["whole", "by a few lanes", "by a crowd"])
-@pytest.mark.parametrize(
-    "fields",
-    [{"cancel_requested": True}, {"useful_until": timezone.now() - SECOND}],
-    ids=["asked to stop", "of no use any more"],
-)
-def test_what_may_not_go_takes_no_place(monkeypatch, fields: dict[str, Any], read: str) -> None:
-    monkeypatch.setattr(lanes, "FEW", 10_000 if read == "whole" else 0)
-    monkeypatch.setattr(lanes, "LANES", 0 if read == "by a crowd" else 8)
-    monkeypatch.setattr(lanes, "DEEP", 4 if read == "whole" else 0)
-    set_queue(window=1)
-    make_job(priority=Priority.URGENT, due=-HOUR, **fields)
-    other = make_job()
-    assert [job.pk for job in fill()] == [other.pk]
-
-
-def test_what_is_not_yet_due_takes_no_place_in_its_lane(monkeypatch) -> None:
-    monkeypatch.setattr(lanes, "FEW", 0)
-    set_queue(window=2)
-    urgent, other = make_job(priority=Priority.URGENT), make_job()
-    make_job(priority=Priority.URGENT, due=HOUR)
-    assert [job.pk for job in fill()] == [urgent.pk, other.pk]
 
 
 def test_a_bucket_that_was_emptied_since_it_was_read_gives_nothing(monkeypatch) -> None:

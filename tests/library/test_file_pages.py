@@ -1,136 +1,34 @@
-"""The pages of files and exports: role x action x tenant, who gets a file by them, and what they cost."""
+"""The pages of files and exports: asking, cancelling, and what they cost."""
 
-from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 
 from bench.plans import explained
 from bench.rows import WORDS, analyze, copies
-from config.theme.verbs import WithVerbs
-from jobs.admin import exports as export_pages, files as file_pages
 from jobs.files import Export
 from jobs.ids import new_id
-from jobs.library import exports, people
-from jobs.library.exports import Wanted
 from jobs.models import Job, JobEvent, JobScope, StoredFile
-from tests.factories import DAY, HOUR, alice, bob, make_booking, make_job
-from tests.jobs.test_scopes import client_of as client_of_user, person
-from tests.library.test_storage import got, stored
-from tests.notifications.test_permission_matrix import MANAGER, OPERATOR, ROLES, SEES, VIEWER, client_of, expected
+from tests.factories import DAY, alice, bob, make_booking, make_job
+from tests.jobs.test_scopes import client_of as client_of_user
+from tests.library.paging import (
+    ASK,
+    EXPORTS,
+    FILES,
+    asked,
+    downloaded,
+    export as export,
+    file as file,
+    maria as maria,
+    page,
+)
+from tests.library.test_storage import stored
 
 pytestmark = pytest.mark.django_db
-FILES, EXPORTS = reverse("admin:jobs_storedfile_changelist"), reverse("admin:jobs_export_changelist")
-ASK = reverse("admin:jobs_export_add")
-
-
-def page(model: str, pk: Any, what: str = "change", *more: str) -> str:
-    return reverse(f"admin:jobs_{model}_{what}", args=[pk, *more])
-
-
-def asked(user: User, source: str = "customers", **wanted: Any) -> Export:
-    return exports.ask(Wanted(source=source, **wanted), people.of(user))
-
-
-def downloaded(client: Client, row: Any) -> Any:
-    """As a browser does: the button, and where it leads."""
-    answer = client.post(page(row._meta.model_name, row.pk, "do", "download"))
-    assert answer.status_code == 302, answer.content.decode()
-    assert "/files/" in answer["Location"], answer["Location"]
-    return got(client, answer["Location"])
-
-
-def everything() -> list[Any]:
-    return [list(one._default_manager.order_by("pk").values()) for one in (StoredFile, Export, Job, JobEvent, LogEntry)]
-
-
-@pytest.fixture
-def file() -> StoredFile:
-    return stored(tenant="one", job_id=new_id())
-
-
-# --- Role x action x tenant ---
-
-FILE_PAGES = [("change", VIEWER), ("history", VIEWER)]
-
-
-def test_every_verb_of_these_pages_is_tried_below() -> None:
-    pages: list[type[WithVerbs]] = [file_pages.StoredFileAdmin, export_pages.ExportAdmin]
-    assert [[verb.name for verb in one.verbs] for one in pages] == [["download"], ["download", "cancel"]]
-
-
-@pytest.mark.parametrize("sees", SEES)
-@pytest.mark.parametrize("role", ROLES)
-def test_a_file_by_role_and_tenant(file: StoredFile, role: str, sees: str) -> None:
-    client = client_of(role, sees)
-    assert client.get(FILES).status_code == (200 if role in VIEWER else 403)
-    assert client.get(reverse("admin:jobs_storedfile_add")).status_code == 403
-    before = everything()
-    for what, allowed in FILE_PAGES:
-        assert client.get(page("storedfile", file.pk, what)).status_code == expected(role, sees, allowed, 200)
-    assert client.get(page("storedfile", file.pk, "do", "download")).status_code == expected(role, sees, VIEWER, 200)
-    assert everything() == before, "a GET changes nothing"
-    answer = client.post(page("storedfile", file.pk, "do", "download"))
-    assert answer.status_code == expected(role, sees, VIEWER, 302)
-    assert LogEntry.objects.filter(change_message="download", object_id=file.pk).count() == (answer.status_code == 302)
-
-
-EXPORT_ACTIONS: list[tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any], int]] = [
-    ("change", (), VIEWER, {}, 200),
-    ("history", (), VIEWER, {}, 200),
-    ("live", (), VIEWER, {}, 200),
-    ("do", ("cancel",), OPERATOR, {"reason": "a slip", "_confirmed": "yes"}, 302),
-]
-
-
-@pytest.mark.parametrize("sees", [*SEES, "all, and it is another's"])
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize(
-    ("what", "more", "allowed", "said", "fine"), EXPORT_ACTIONS, ids=[one[0] for one in EXPORT_ACTIONS]
-)
-def test_an_export_by_role_and_tenant(
-    role: str, sees: str, what: str, more: Any, allowed: Any, said: dict[str, Any], fine: int
-) -> None:
-    """Who has a scope has the exports that he asked for; who has none sees those of all."""
-    export = asked(User.objects.create_superuser("root"))
-    client = client_of(role, sees.partition(",")[0])
-    if sees in ("all", "its own"):
-        Export.objects.update(user=User.objects.get(username=role.lower()))
-    url, code = page("export", export.pk, what, *more), expected(role, sees, allowed, fine)
-    before = everything()
-    assert client.get(url).status_code == (code if code in (403, 404) else 200)
-    assert everything() == before, "a GET changes nothing"
-    if said:
-        assert client.post(url, said).status_code == code
-        assert Job.objects.get(pk=export.pk).state == ("cancelled" if code == 302 else "scheduled")
-        assert LogEntry.objects.count() == JobEvent.objects.count() == (code == 302)
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_who_may_ask_for_an_export(role: str) -> None:
-    client = client_of(role)
-    assert client.get(EXPORTS).status_code == (200 if role in VIEWER else 403)
-    for source in ("", "?source=bookings"):
-        assert client.get(ASK + source).status_code == (200 if role in MANAGER else 403)
-    said = {"format": "csv", "columns": ["id"]}
-    assert client.post(f"{ASK}?source=bookings", said).status_code == (302 if role in MANAGER else 403)
-    assert Export.objects.count() == Job.objects.count() == LogEntry.objects.count() == (role in MANAGER)
-
-
-# --- Asking ---
-
-
-@pytest.fixture
-def maria() -> User:
-    return person("Manager")
 
 
 def test_an_export_is_asked_for_by_columns_and_filters_written_and_had(worker: Any, maria: User) -> None:
@@ -230,108 +128,6 @@ def test_of_one_that_is_being_written_it_says_that_it_is_asked_to_stop(maria: Us
     assert shown.context["percent"] == 25 and 'value="25"' in shown.content.decode()
     told = client.post(page("export", export.pk, "do", "cancel"), {"reason": "x", "_confirmed": "yes"}, follow=True)
     assert "asked to stop" in told.content.decode() and Job.objects.get().cancel_requested
-
-
-# --- Who gets a file ---
-
-
-def refused(client: Client, row: Any) -> None:
-    shown = client.get(page(row._meta.model_name, row.pk))
-    assert shown.context["withheld"] and not [one for one in shown.context["verbs"] if one["verb"].name == "download"]
-    assert client.post(page(row._meta.model_name, row.pk, "do", "download")).status_code == 403
-    assert not LogEntry.objects.exists()
-
-
-@pytest.fixture
-def export(worker: Any, maria: User) -> Export:
-    alice()
-    made = asked(maria)
-    worker.run_due()
-    made.refresh_from_db()
-    assert made.file is not None and made.file.personal
-    return made
-
-
-def test_a_personal_file_is_not_even_for_who_may_everything(export: Export) -> None:
-    root = client_of_user(User.objects.create_superuser("root"))
-    refused(root, export)
-    refused(root, export.file)
-
-
-@pytest.mark.parametrize("lost", ["reveal_customer", "view_customer"])
-def test_who_has_lost_a_permission_gets_it_no_more(export: Export, maria: User, lost: str) -> None:
-    group = maria.groups.get()
-    group.permissions.remove(Permission.objects.get(codename=lost))
-    refused(client_of_user(maria), export)
-    refused(client_of_user(maria), export.file)
-
-
-def test_a_masked_export_is_for_who_asked_alone(worker: Any, maria: User) -> None:
-    olga = person("Operator")
-    olga.user_permissions.add(Permission.objects.get(codename="add_export"))
-    made = asked(olga)
-    worker.run_due()
-    made.refresh_from_db()
-    assert made.file is not None and not made.file.personal
-    refused(client_of_user(maria), made)
-    refused(client_of_user(maria), made.file)
-    assert downloaded(client_of_user(olga), made.file).status_code == 200
-    User.objects.filter(pk=olga.pk).delete()
-    LogEntry.objects.all().delete()
-    refused(client_of_user(maria), made.file)
-
-
-def test_a_file_of_no_tenant_may_be_about_all(maria: User) -> None:
-    file = stored()
-    assert downloaded(client_of_user(maria), file).status_code == 200
-    LogEntry.objects.all().delete()
-    JobScope.objects.create(user=maria, tenants=["", "one"])
-    refused(client_of_user(maria), file)
-
-
-def test_a_link_ends_after_its_minute_and_with_its_file(export: Export, maria: User) -> None:
-    client = client_of_user(maria)
-    link = client.post(page("export", export.pk, "do", "download"))["Location"]
-    assert got(client, link).status_code == 200
-    with time_machine.travel(timezone.now() + timedelta(seconds=61)):
-        assert got(client, link).status_code == 410
-    StoredFile.objects.update(expires_at=timezone.now() - HOUR)
-    assert got(client, link).status_code == 410
-    over = client.post(page("export", export.pk, "do", "download"), follow=True)
-    assert "has been cleaned up" in over.content.decode()
-    assert LogEntry.objects.filter(change_message="download").count() == 1
-
-
-def test_a_link_of_a_personal_file_is_of_no_use_to_another(export: Export, maria: User) -> None:
-    link = client_of_user(maria).post(page("export", export.pk, "do", "download"))["Location"]
-    assert "/login/" in got(Client(), link)["Location"]
-    assert got(client_of_user(User.objects.create_superuser("root")), link).status_code == 403
-
-
-def test_each_use_of_a_link_is_in_the_log(file: StoredFile, maria: User, caplog: Any) -> None:
-    caplog.set_level("INFO")
-    link = client_of_user(maria).post(page("storedfile", file.pk, "do", "download"))["Location"]
-    got(Client(), link)
-    assert f"file={file.pk} handed out user=None" in caplog.messages and file.name not in caplog.text
-
-
-def texts(client: Client, file: StoredFile) -> Iterator[str]:
-    yield client.get(FILES).content.decode()
-    for what in ("change", "history"):
-        yield client.get(page("storedfile", file.pk, what)).content.decode()
-
-
-def test_what_a_strangers_personal_file_is_called_is_not_told(maria: User) -> None:
-    file = stored(name="Alice Ähre, teeth.jpg", owner_id=maria.pk, personal=True)
-    olga = client_of_user(person("Operator"))
-    for text in texts(olga, file):
-        assert "Alice" not in text and "teeth" not in text
-    assert "•••.jpg" in olga.get(FILES).content.decode()
-    for guess in ("?q=Alice", "?q=teeth"):
-        assert page("storedfile", file.pk) not in olga.get(FILES + guess).content.decode()
-    for lookup in ("name__startswith=Alice", "name=x", "owner__password__startswith=md5"):
-        assert olga.get(f"{FILES}?{lookup}").status_code == 400
-    assert "Alice Ähre, teeth.jpg" in client_of_user(maria).get(FILES).content.decode()
 
 
 # --- What they cost ---

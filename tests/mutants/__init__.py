@@ -4,14 +4,34 @@
 the lists are in the other files. `python -m tests.mutants --help`, or `make mutants` for all.
 """
 
-from tests.mutants import dispatch, ledger, orders, planning, sending, shares, tenants, whole, work
+from tests.mutants import (
+    aftermath,
+    answers,
+    asking,
+    dispatch,
+    ending,
+    ledger,
+    orders,
+    planning,
+    sending,
+    shares,
+    tenants,
+    whole,
+    windows,
+    work,
+)
 from tests.mutants.mutant import Mutant
 
 MUTANTS: list[Mutant] = [
     *ledger.MUTANTS,
+    *ending.MUTANTS,
+    *asking.MUTANTS,
+    *windows.MUTANTS,
     *dispatch.MUTANTS,
     *work.MUTANTS,
+    *aftermath.MUTANTS,
     *sending.MUTANTS,
+    *answers.MUTANTS,
     *planning.MUTANTS,
     *whole.MUTANTS,
     *shares.MUTANTS,

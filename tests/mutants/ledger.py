@@ -1,10 +1,12 @@
-"""The verbs: what beside the state has to hold for each."""
+"""The verbs: what beside the state has to hold for a job to be moved, begun and sent."""
 
 from tests.mutants.mutant import Cut, mutant
 
+CHOSEN = "tests/jobs/test_choosing.py::"
+ENQUEUED = "tests/jobs/test_enqueueing.py::"
+LEASES = "tests/jobs/test_leases.py::"
 LEDGER, TABLE = "jobs/ledger.py", "jobs/transitions.py"
 VERBS, RACES = "tests/jobs/test_ledger.py::", "tests/jobs/test_interleavings.py::"
-MEANWHILE = "tests/notifications/test_meanwhile.py::"
 TWO_VERBS = RACES + "test_of_two_verbs_at_once_the_second_sees_what_the_first_did"
 SOURCES = VERBS + "test_a_verb_moves_a_job_from_its_source_states_and_from_no_other"
 
@@ -31,7 +33,7 @@ STATES = [
             '"claim": (frozenset({S.QUEUED, S.RUNNING}), S.RUNNING)',
         ),
         Cut(f"{LEDGER}:claim_many", "useful, in_state(S.QUEUED), pk__among", "useful, pk__among"),
-        f"{VERBS}test_a_job_is_claimed_once",
+        f"{LEASES}test_a_job_is_claimed_once",
         second("queued", "claim", "claim"),
     ),
     mutant(
@@ -61,7 +63,7 @@ STATES = [
         f"{TABLE}:lock",
         "[:limit]",
         "",
-        f"{VERBS}test_the_window_bounds_how_many_are_queued_and_the_urgent_go_first",
+        f"{CHOSEN}test_the_window_bounds_how_many_are_queued_and_the_urgent_go_first",
     ),
 ]
 
@@ -71,7 +73,7 @@ BEGIN = [
         f"{LEDGER}:enqueue_many",
         ", ignore_conflicts=True",
         "",
-        f"{VERBS}test_a_unique_key_makes_the_second_call_return_the_first_job",
+        f"{ENQUEUED}test_a_unique_key_makes_the_second_call_return_the_first_job",
         f"{RACES}test_the_same_unique_key_twice_at_once_is_one_job",
         "tests/jobs/test_durable.py::test_the_same_task_id_names_the_same_job",
     ),
@@ -80,14 +82,14 @@ BEGIN = [
         f"{LEDGER}:enqueue",
         "same |= Q(unique_key=job.unique_key, tenant=job.tenant)",
         "pass",
-        f"{VERBS}test_a_unique_key_makes_the_second_call_return_the_first_job",
+        f"{ENQUEUED}test_a_unique_key_makes_the_second_call_return_the_first_job",
     ),
     mutant(
         "enqueue: answers with another tenant's job",
         f"{LEDGER}:enqueue",
         "unique_key=job.unique_key, tenant=job.tenant)",
         "unique_key=job.unique_key)",
-        f"{VERBS}test_a_unique_key_is_its_tenants_and_stops_no_other",
+        f"{ENQUEUED}test_a_unique_key_is_its_tenants_and_stops_no_other",
     ),
     mutant(
         "enqueue: a key that a deleted job of another tenant had",
@@ -123,7 +125,7 @@ BEGIN = [
         f"{LEDGER}:dispatch",
         ", run_at__lte=at",
         "",
-        f"{VERBS}test_nothing_runs_before_its_time",
+        f"{CHOSEN}test_nothing_runs_before_its_time",
     ),
     mutant(
         "dispatch: by the clock of the worker's machine",
@@ -137,35 +139,35 @@ BEGIN = [
         f"{LEDGER}:dispatch",
         ", queue=queue, ",
         ", ",
-        f"{VERBS}test_a_dispatch_takes_nothing_that_it_was_not_asked_for[queue]",
+        f"{CHOSEN}test_a_dispatch_takes_nothing_that_it_was_not_asked_for[queue]",
     ),
     mutant(
         "dispatch: a task without code",
         f"{LEDGER}:dispatch",
         "due.filter(task__in=list(tasks)).order_by",
         "due.order_by",
-        f"{VERBS}test_a_dispatch_takes_nothing_that_it_was_not_asked_for[task]",
+        f"{CHOSEN}test_a_dispatch_takes_nothing_that_it_was_not_asked_for[task]",
     ),
     mutant(
         "dispatch: what is no longer useful",
         f"{LEDGER}:dispatch",
         "indexed(S.SCHEDULED), useful, queue",
         "indexed(S.SCHEDULED), queue",
-        f"{VERBS}test_a_dispatch_takes_nothing_that_it_was_not_asked_for[useful_until]",
+        f"{CHOSEN}test_a_dispatch_takes_nothing_that_it_was_not_asked_for[useful_until]",
     ),
     mutant(
         "dispatch: a job with a cancel asked for",
         f"{LEDGER}:dispatch",
         "run_at__lte=at, cancel_requested=False)",
         "run_at__lte=at)",
-        f"{VERBS}test_a_dispatch_takes_nothing_that_it_was_not_asked_for[cancel_requested]",
+        f"{CHOSEN}test_a_dispatch_takes_nothing_that_it_was_not_asked_for[cancel_requested]",
     ),
     mutant(
         "dispatch: others than were chosen",
         f"{LEDGER}:dispatch",
         "which or indexed(S.SCHEDULED)",
         "indexed(S.SCHEDULED)",
-        f"{VERBS}test_of_the_due_jobs_only_those_that_were_chosen_go",
+        f"{CHOSEN}test_of_the_due_jobs_only_those_that_were_chosen_go",
     ),
     mutant(
         "dispatch: forgets the broker's epoch",
@@ -179,14 +181,14 @@ BEGIN = [
         "jobs/leases.py:for_message",
         "LEASE * 2**sent",
         "LEASE",
-        f"{VERBS}test_an_unclaimed_message_is_believed_twice_as_long_each_time",
+        f"{LEASES}test_an_unclaimed_message_is_believed_twice_as_long_each_time",
     ),
     mutant(
         "dispatch: messages sent in vain are not counted",
         f"{LEDGER}:dispatch",
         ', "nudges": F("nudges") + 1',
         "",
-        f"{VERBS}test_an_unclaimed_message_is_believed_twice_as_long_each_time",
+        f"{LEASES}test_an_unclaimed_message_is_believed_twice_as_long_each_time",
     ),
     mutant(
         "release: what a worker has taken meanwhile",
@@ -199,14 +201,14 @@ BEGIN = [
         f"{LEDGER}:claim_many",
         "Job.objects.filter(useful, ",
         "Job.objects.filter(",
-        f"{VERBS}test_what_is_no_longer_useful_expires_and_is_not_claimed",
+        f"{CHOSEN}test_what_is_no_longer_useful_expires_and_is_not_claimed",
     ),
     mutant(
         "claim: a job with a cancel asked for",
         f"{LEDGER}:claim_many",
         ", cancel_requested=False)",
         ")",
-        f"{VERBS}test_a_job_with_a_cancel_asked_for_is_not_claimed",
+        f"{LEASES}test_a_job_with_a_cancel_asked_for_is_not_claimed",
     ),
     mutant(
         "claim: the fence does not move",
@@ -220,7 +222,7 @@ BEGIN = [
         f"{LEDGER}:claim_many",
         ', "lease_until": at + LEASE}',
         "}",
-        f"{VERBS}test_a_claim_begins_a_lease_and_forgets_the_messages_sent_in_vain",
+        f"{LEASES}test_a_claim_begins_a_lease_and_forgets_the_messages_sent_in_vain",
     ),
     mutant(
         "claim: by the clock of the worker's machine",
@@ -234,341 +236,8 @@ BEGIN = [
         f"{LEDGER}:claim_many",
         '"nudges": 0, ',
         "",
-        f"{VERBS}test_a_claim_begins_a_lease_and_forgets_the_messages_sent_in_vain",
+        f"{LEASES}test_a_claim_begins_a_lease_and_forgets_the_messages_sent_in_vain",
     ),
 ]
 
-END = [
-    mutant(
-        "finish: by whoever ever held the job",
-        f"{LEDGER}:_held",
-        "pk=job.pk, token=job.token",
-        "pk=job.pk",
-        f"{VERBS}test_a_late_finisher_cannot_overwrite_the_next_attempt",
-        "tests/notifications/test_reminders.py::test_a_worker_that_lost_its_job_does_not_send",
-    ),
-    mutant(
-        "succeed many: by whoever ever held them",
-        f"{LEDGER}:succeed_many",
-        "Job.objects.filter(token=token, ",
-        "Job.objects.filter(",
-        f"{VERBS}test_a_late_finisher_of_many_overwrites_none",
-    ),
-    mutant(
-        "holds: though a cancel was asked for",
-        f"{LEDGER}:holds",
-        "cancel_requested=False, ",
-        "",
-        "tests/notifications/test_reminders.py::test_a_job_cancelled_while_it_runs_does_not_send_and_ends_as_cancelled",
-    ),
-    mutant(
-        "holds: though the job has ended",
-        f"{LEDGER}:holds",
-        "state=S.RUNNING, cancel_requested=False, lease_until__gt=Now() + lasting",
-        "cancel_requested=False",
-        f"{MEANWHILE}test_the_fence_is_shut_to_a_worker_whose_job_was_taken_away[cancelled]",
-    ),
-    mutant(
-        "holds: though the lease is nearly over",
-        f"{LEDGER}:holds",
-        ", lease_until__gt=Now() + lasting",
-        "",
-        f"{MEANWHILE}test_a_worker_whose_lease_is_nearly_over_does_not_begin",
-    ),
-    mutant(
-        "back off: over a cancel",
-        f"{LEDGER}:back_off",
-        "mine.filter(cancel_requested=False)",
-        "mine",
-        f"{VERBS}test_a_cancel_of_a_running_job_says_in_flight_and_wins_over_a_retry",
-        second("running", "cancel", "back_off"),
-        f"{RACES}test_nothing_slips_through_between_the_two_statements_of_a_cancel",
-    ),
-    mutant(
-        "back off: a cancel leaves it running",
-        f"{LEDGER}:back_off",
-        " or _stop(mine)",
-        "",
-        f"{VERBS}test_a_cancel_of_a_running_job_says_in_flight_and_wins_over_a_retry",
-    ),
-    mutant(
-        "snooze: over a cancel",
-        f"{LEDGER}:snooze",
-        "mine.filter(cancel_requested=False)",
-        "mine",
-        f"{VERBS}test_a_cancel_wins_over_a_snooze",
-    ),
-    mutant(
-        "snooze: a cancel leaves it running",
-        f"{LEDGER}:snooze",
-        " or _stop(mine)",
-        "",
-        f"{VERBS}test_a_cancel_wins_over_a_snooze",
-    ),
-    mutant(
-        "back off: not counted",
-        f"{LEDGER}:back_off",
-        '"failures": F("failures") + 1, ',
-        "",
-        "tests/jobs/test_durable.py::test_autoretry_backs_off_exponentially_in_the_row_and_gives_up",
-    ),
-    mutant(
-        "stop: without having been asked",
-        f"{LEDGER}:_stop",
-        "rows.filter(cancel_requested=True)",
-        "rows",
-        f"{VERBS}test_a_job_stops_only_if_it_was_asked_to",
-    ),
-    mutant(
-        "back off: between a cancel and its withdrawal the job is lost",
-        f"{LEDGER}:back_off",
-        "mine = lock_first(_held(job))",
-        "mine = lock(_held(job), wait=True)",
-        second("asked to stop", "retry", "back_off"),
-    ),
-    mutant(
-        "give back: over a cancel",
-        f"{LEDGER}:give_back",
-        "mine.filter(cancel_requested=False)",
-        "mine",
-        f"{VERBS}test_a_job_that_was_asked_to_stop_is_not_tried_again_when_its_process_dies",
-    ),
-    mutant(
-        "give back: what another holds by now",
-        f"{LEDGER}:give_back",
-        "lock_first(_held(seen))",
-        "lock_first(Job.objects.filter(pk=seen.pk))",
-        f"{VERBS}test_the_next_attempt_is_not_taken_from_its_holder_because_the_last_one_died",
-    ),
-    mutant(
-        "outcome and its story in two transactions",
-        f"{LEDGER}:back_off",
-        "with transaction.atomic():",
-        "if True:",
-        f"{VERBS}test_an_outcome_whose_story_cannot_be_kept_is_not_written",
-    ),
-]
-
-RESCUE = [
-    mutant(
-        "rescue: from a worker that beats",
-        f"{LEDGER}:rescue",
-        "lease_until=seen.lease_until, lease_until__lt=at",
-        "state=S.RUNNING",
-        f"{VERBS}test_a_worker_that_beats_keeps_its_job_from_the_rescuer",
-    ),
-    mutant(
-        "rescue: by a lease seen before",
-        f"{LEDGER}:rescue",
-        "lease_until=seen.lease_until, lease_until__lt=at",
-        "lease_until__lt=at",
-        f"{VERBS}test_a_lease_that_was_prolonged_and_ran_out_again_is_not_the_one_that_was_seen",
-    ),
-    mutant(
-        "rescue: while the lease runs",
-        f"{LEDGER}:rescue",
-        ", lease_until__lt=at)",
-        ")",
-        f"{VERBS}test_a_job_whose_lease_still_runs_is_not_rescued",
-    ),
-    mutant(
-        "rescue: a row that somebody is changing",
-        f"{LEDGER}:rescue",
-        "lock_first(lost) if killed else lost & lock(lost)",
-        "lost",
-        second("running", "cancel", "rescue"),
-    ),
-    mutant(
-        "rescue: a poison job for ever",
-        f"{LEDGER}:rescue",
-        "move(wanted.filter(again),",
-        "move(wanted,",
-        f"{VERBS}test_a_job_whose_worker_is_lost_too_often_fails_with_the_reason",
-    ),
-    mutant(
-        "rescue: a lost worker is not counted",
-        f"{LEDGER}:rescue",
-        '{"failures": F("failures") + 1, "reason": reason}',
-        '{"reason": reason}',
-        f"{VERBS}test_two_rescuers_that_saw_the_same_row_rescue_it_once",
-    ),
-    mutant(
-        "rescue: over a cancel",
-        f"{LEDGER}:rescue",
-        "wanted = lost.filter(cancel_requested=False)",
-        "wanted = lost",
-        f"{VERBS}test_a_cancel_of_a_running_job_whose_worker_dies_is_not_forgotten",
-    ),
-    mutant(
-        "rescue: a cancel leaves it running",
-        f"{LEDGER}:rescue",
-        "or _stop(lost)",
-        "",
-        f"{VERBS}test_a_cancel_of_a_running_job_whose_worker_dies_is_not_forgotten",
-    ),
-    mutant(
-        "rescue: by the clock of the rescuer's machine",
-        f"{LEDGER}:rescue",
-        "at = now or Now()",
-        "at = now or datetime.now().astimezone()",
-        "tests/jobs/test_whose_clock.py::test_a_rescuer_whose_clock_is_wrong_rescues_nobody",
-    ),
-    mutant(
-        "rescuer: leaves running jobs whose lease runs",
-        "jobs/rescuer.py:lost",
-        ", lease_until__lt=now)",
-        ")",
-        "tests/jobs/test_rescuer.py::test_a_pass_looks_at_no_more_than_is_overdue",
-    ),
-    mutant(
-        "rescuer: lost messages stay lost",
-        "jobs/rescuer.py:rescue_lost",
-        "released=ledger.release(overdue)",
-        "released=0",
-        "tests/jobs/test_durable.py::test_a_job_gone_missing_at_the_broker_is_sent_again",
-    ),
-    mutant(
-        "rescuer: takes messages back that may still come",
-        "jobs/rescuer.py:rescue_lost",
-        "Job.objects.filter(lease_until__lt=at)",
-        "Job.objects.all()",
-        "tests/jobs/test_rescuer.py::test_a_pass_looks_at_no_more_than_is_overdue",
-    ),
-    mutant(
-        "rescuer: believes a clock that jumped",
-        "jobs/rescuer.py:rescue_lost",
-        "if ticks.look().held_since:",
-        "if False:",
-        "tests/jobs/test_hold.py::test_nothing_is_sent_nor_rescued_while_the_clock_is_not_believed",
-    ),
-    mutant(
-        "expire: what is still useful",
-        f"{LEDGER}:expire",
-        ", useful_until__lte=now or Now())",
-        ")",
-        f"{VERBS}test_what_is_still_useful_does_not_expire",
-    ),
-    mutant(
-        "expire: what runs",
-        Cut(f"{LEDGER}:expire", "indexed(S.SCHEDULED, S.QUEUED), ", ""),
-        Cut(
-            TABLE,
-            '"expire": (frozenset({S.SCHEDULED, S.QUEUED})',
-            '"expire": (frozenset({S.SCHEDULED, S.QUEUED, S.RUNNING})',
-        ),
-        f"{VERBS}test_what_runs_is_moved_by_its_worker_and_the_rescuer_alone",
-    ),
-    mutant(
-        "reject: what has code",
-        f"{LEDGER}:reject",
-        "due.exclude(known)",
-        "due",
-        f"{VERBS}test_only_what_nobody_could_run_for_an_hour_is_rejected",
-    ),
-    mutant(
-        "reject: during a rolling deploy",
-        f"{LEDGER}:reject",
-        ", run_at__lt=at - overdue)",
-        ")",
-        f"{VERBS}test_only_what_nobody_could_run_for_an_hour_is_rejected",
-    ),
-]
-
-ASKED = [
-    mutant(
-        "cancel: the state before the flag",
-        f"{LEDGER}:cancel",
-        'lock(rows.unfinished().order_by("pk"), wait=True).update(cancel_requested=True)\n'
-        '            cancelled = move(rows.filter(cancel_requested=True), "cancel", reason=reason, **over())',
-        'cancelled = move(rows, "cancel", reason=reason, cancel_requested=True, **over())\n'
-        "            rows.unfinished().update(cancel_requested=True)",
-        f"{RACES}test_nothing_slips_through_between_the_two_statements_of_a_cancel",
-    ),
-    mutant(
-        "cancel: no flag",
-        f"{LEDGER}:cancel",
-        ".update(cancel_requested=True)",
-        '.update(cancel_requested=F("cancel_requested"))',
-        f"{VERBS}test_a_cancel_of_a_running_job_says_in_flight_and_wins_over_a_retry",
-    ),
-    mutant(
-        "cancel: locks in any order",
-        f"{LEDGER}:cancel",
-        'lock(rows.unfinished().order_by("pk"), wait=True)',
-        "rows.unfinished()",
-        f"{RACES}test_verbs_on_many_rows_at_once_do_not_deadlock",
-    ),
-    mutant(
-        "cancel: says cancelled of what runs",
-        f"{LEDGER}:cancel",
-        "Cancelled.CANCELLED if pk in done else still",
-        "still if state in {S.SUCCEEDED, S.FAILED, S.EXPIRED} else Cancelled.CANCELLED",
-        f"{VERBS}test_a_cancel_of_a_running_job_says_in_flight_and_wins_over_a_retry",
-        second("queued", "claim", "cancel"),
-    ),
-    mutant(
-        "cancel: flags what is over",
-        f"{LEDGER}:cancel",
-        "rows.unfinished().order_by",
-        "rows.order_by",
-        f"{VERBS}test_a_cancel_leaves_no_mark_on_what_was_over",
-    ),
-    mutant(
-        "cancel: a second one takes a persons retry for its own",
-        f"{LEDGER}:cancel",
-        "move(rows.filter(cancel_requested=True), ",
-        "move(rows, ",
-        f"{RACES}test_a_retry_between_the_two_statements_of_a_cancel_stands",
-    ),
-    mutant(
-        "reschedule: over a cancel",
-        f"{LEDGER}:reschedule",
-        "pk__among=some, cancel_requested=False",
-        "pk__among=some",
-        f"{VERBS}test_a_job_with_a_cancel_asked_for_is_not_moved",
-    ),
-    mutant(
-        "reschedule: what runs",
-        TABLE,
-        '"reschedule": (frozenset({S.SCHEDULED, S.QUEUED}), S.SCHEDULED)',
-        '"reschedule": (frozenset({S.SCHEDULED, S.QUEUED, S.RUNNING}), S.SCHEDULED)',
-        second("queued", "claim", "reschedule"),
-    ),
-    mutant(
-        "retry: resets the fence",
-        f"{LEDGER}:retry",
-        '"failures": 0,',
-        '"failures": 0, "token": 0,',
-        f"{VERBS}test_a_persons_retry_resets_the_failures_but_never_the_fence",
-    ),
-    mutant(
-        "retry: keeps the failures",
-        f"{LEDGER}:retry",
-        '"failures": 0,',
-        "",
-        f"{VERBS}test_a_persons_retry_resets_the_failures_but_never_the_fence",
-    ),
-    mutant(
-        "retry: keeps the cancel",
-        f"{LEDGER}:retry",
-        '"cancel_requested": False, ',
-        "",
-        f"{VERBS}test_a_cancelled_job_runs_again_when_a_person_says_so",
-    ),
-    mutant(
-        "retry: a job that still runs is stopped all the same",
-        f"{LEDGER}:retry",
-        "rows.filter(state=S.RUNNING).update(cancel_requested=False)",
-        "pass",
-        "tests/notifications/test_planner_interleavings.py::test_a_reminder_that_is_restored_while_its_job_still_runs_goes_out",
-    ),
-    mutant(
-        "retry: of a job that is not over",
-        TABLE,
-        '"retry": (frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.EXPIRED}), S.SCHEDULED)',
-        '"retry": (frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.EXPIRED, S.RUNNING}), S.SCHEDULED)',
-        f"{VERBS}test_what_runs_is_moved_by_its_worker_and_the_rescuer_alone",
-    ),
-]
-
-MUTANTS = [*STATES, *BEGIN, *END, *RESCUE, *ASKED]
+MUTANTS = [*STATES, *BEGIN]

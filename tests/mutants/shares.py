@@ -2,12 +2,13 @@
 
 from tests.mutants.mutant import mutant
 
+IN_LANES = "tests/jobs/test_lanes.py::"
 WINDOWS, LANES, RATES = "jobs/windows.py", "jobs/lanes.py", "jobs/rates.py"
 FILLED, RATED, PASSES, SENT, HELD, PLANNED = (
     f"tests/jobs/test_{name}.py::" for name in ("windows", "rates", "rescuer", "dispatcher", "hold", "schedules")
 )
 ALLOWED = f"{RATED}test_no_more_are_sent_than_the_rate_allows_and_others_are_not_held_up"
-NO_PLACE = f"{FILLED}test_what_may_not_go_takes_no_place"
+NO_PLACE = f"{IN_LANES}test_what_may_not_go_takes_no_place"
 
 FILL = [
     mutant(
@@ -15,14 +16,14 @@ FILL = [
         f"{WINDOWS}:fill",
         "room, few[0].jobs, epoch",
         "room, None, epoch",
-        f"{FILLED}test_of_a_single_lane_the_oldest_go_and_no_more_than_there_is_room",
+        f"{IN_LANES}test_of_a_single_lane_the_oldest_go_and_no_more_than_there_is_room",
     ),
     mutant(
         "fill: a lane with a key as one without",
         f"{LANES}:first",
         " or any(lane.concurrency_key for lane in found)",
         "",
-        f"{FILLED}test_a_single_lane_with_a_key_keeps_the_keys_limit",
+        f"{IN_LANES}test_a_single_lane_with_a_key_keeps_the_keys_limit",
     ),
     mutant(
         "fill: what was changed past its lock stays marked",
@@ -43,7 +44,7 @@ FILL = [
         f"{LANES}:heads",
         ", run_at__lte=now, ",
         ", ",
-        f"{FILLED}test_what_is_not_yet_due_takes_no_place_in_its_lane",
+        f"{IN_LANES}test_what_is_not_yet_due_takes_no_place_in_its_lane",
     ),
     mutant(
         "rate of a task: it goes with the others",
@@ -89,7 +90,7 @@ PASS = [
         "jobs/ledger.py:reject",
         ", queue__in=list(served))",
         ")",
-        "tests/jobs/test_ledger.py::test_what_no_queue_serves_is_rejected_too",
+        "tests/jobs/test_choosing.py::test_what_no_queue_serves_is_rejected_too",
     ),
     mutant(
         "refill: fails the message that has just been done",

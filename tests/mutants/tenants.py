@@ -2,6 +2,7 @@
 
 from tests.mutants.mutant import mutant
 
+FORMS = "tests/notifications/test_tenant_forms.py::"
 ROWS, PAGES, MATRIX = (
     f"tests/notifications/test_{name}.py::" for name in ("tenants", "tenant_pages", "permission_matrix")
 )
@@ -96,7 +97,7 @@ MUTANTS = [
         f"{TENANCY}:OnlyTheirs.formfield_for_foreignkey",
         "if isinstance(page, OfTenants):",
         "if False:",
-        f"{PAGES}test_nobody_books_for_another_tenants_customer",
+        f"{FORMS}test_nobody_books_for_another_tenants_customer",
     ),
     mutant(
         "scope: filters name all tenants' rules",
@@ -117,14 +118,14 @@ MUTANTS = [
         f"{TENANCY}:OfTenants.get_form",
         "if only is not None:",
         "if False:",
-        f"{PAGES}test_a_new_customer_is_of_the_tenant_of_who_makes_it[tenants1-False-two-one]",
+        f"{FORMS}test_a_new_customer_is_of_the_tenant_of_who_makes_it[tenants1-False-two-one]",
     ),
     mutant(
         "scope: many of another tenant",
         f"{BULK}:_form",
         'form.fields["tenant"].disabled = True',
         "pass",
-        f"{PAGES}test_a_change_to_many_is_made_of_ones_own_bookings_whatever_is_posted",
+        f"{FORMS}test_a_change_to_many_is_made_of_ones_own_bookings_whatever_is_posted",
     ),
     mutant(
         "scope: calls off another's",

@@ -2,6 +2,8 @@
 
 from tests.mutants.mutant import Cut, mutant
 
+CANCELS = "tests/jobs/test_cancels.py::"
+CHOSEN = "tests/jobs/test_choosing.py::"
 LEDGER, ATOMIC, OUTCOMES = "jobs/ledger.py", "jobs/atomic.py", "notifications/outcomes.py"
 DOUBTS, DIGESTS, RECONCILER = (f"notifications/{name}.py" for name in ("doubts", "digests", "reconciler"))
 VERBS, RACES, ATOMICS, REVOKES = (
@@ -105,7 +107,7 @@ WHOLE = [
         f"{LEDGER}:cancel",
         "with transaction.atomic():",
         "if True:",
-        f"{VERBS}test_a_cancel_is_whole_or_not_at_all",
+        f"{CANCELS}test_a_cancel_is_whole_or_not_at_all",
     ),
     mutant(
         "give up: its story in another transaction",
@@ -119,7 +121,7 @@ WHOLE = [
         f"{LEDGER}:reject",
         "with transaction.atomic():",
         "if True:",
-        f"{VERBS}test_a_rejected_job_whose_errback_cannot_be_stored_is_not_rejected_yet",
+        f"{CHOSEN}test_a_rejected_job_whose_errback_cannot_be_stored_is_not_rejected_yet",
     ),
     mutant(
         "atomic: commits for a job that is another's by now",

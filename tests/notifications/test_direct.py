@@ -1,59 +1,33 @@
-"""Direct messages: one recipient, one message, once; and what is told when nobody knows."""
+"""Direct messages: what goes out, and what is refused when it is written."""
 
 import io
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.core import mail
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, connection
-from django.db.models import QuerySet
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs import ledger, scopes
+from jobs import scopes
 from jobs.files import Export
 from jobs.ids import new_id
 from jobs.library import exports, people, storage
 from jobs.library.exports import Wanted as ExportWanted
 from jobs.library.storage import Whose
 from jobs.models import Job
-from notifications import consent, direct, direct_ends, direct_sending, direct_words, reconciler, wording
-from notifications.channels.base import Busy, Refused, Throttled, Unknown
+from notifications import direct, direct_words, wording
 from notifications.direct import Wanted
-from notifications.guarantees import QUARANTINE, REQUEST
-from notifications.models import Customer, DirectMessage, InboxItem, MessageTemplate, OutboxMessage, Suppression
+from notifications.models import Customer, DirectMessage, InboxItem, MessageTemplate, OutboxMessage
 from tests.factories import DAY, HOUR, MINUTE, alice
 from tests.jobs.test_scopes import person
 from tests.notifications.providers import Providers, providers as providers
+from tests.notifications.writing_direct import OLGA, again, became, job_of, written
 
 pytestmark = pytest.mark.django_db
-OLGA = people.Person("olga", lambda permission: True, user_id=None)
-SECOND = timedelta(seconds=1)
-
-
-def written(**said: Any) -> DirectMessage:
-    usual: dict[str, Any] = {"channel": "email", "subject": "Hello", "text": "Dear {{ customer.name }}, it rains."}
-    if "customer" not in said and "address" not in said:
-        said["customer"] = alice().pk
-    return direct.write(Wanted(**usual | said), OLGA)
-
-
-def became(message: DirectMessage) -> tuple[str, str]:
-    message.refresh_from_db()
-    return message.state, message.reason
-
-
-def job_of(message: DirectMessage) -> Any:
-    return Job.objects.get(pk=message.pk)
-
-
-def again(worker: Any, message: DirectMessage) -> None:
-    Job.objects.filter(pk=message.pk, state="scheduled").update(run_at=timezone.now() - MINUTE)
-    worker.run_due()
 
 
 # --- What goes out --------------------------------------------------------------------------------------
@@ -265,221 +239,6 @@ def test_only_files_that_one_may_have_oneself_are_sent_on(worker: Any) -> None:
     assert not sends(files[1], lambda permission: permission != "notifications.reveal_customer"), "he has lost it since"
 
 
-# --- The fence ------------------------------------------------------------------------------------------
-
-
-def opt_out(message: DirectMessage) -> None:
-    assert message.customer
-    consent.record(message.customer, "email", granted=False, source="form", actor="x", evidence="x")
-
-
-def suppress(message: DirectMessage) -> None:
-    Suppression.objects.create(channel="email", address=direct_words.address(message), cause="bounce")
-
-
-def forget_address(message: DirectMessage) -> None:
-    Customer.objects.update(email="")
-
-
-def outdate(message: DirectMessage) -> None:
-    DirectMessage.objects.update(useful_until=timezone.now() - SECOND)
-
-
-CHANGES = {"opted_out": opt_out, "suppressed": suppress, "no_address": forget_address, "too_late": outdate}
-
-
-@pytest.mark.parametrize("meanwhile", [False, True], ids=["before", "between rendering and the call"])
-@pytest.mark.parametrize("reason", CHANGES)
-def test_nothing_goes_to_who_must_not_be_written_to(
-    reason: str, meanwhile: bool, worker: Any, providers: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    message, render = written(), direct_words.render
-    if meanwhile:
-
-        def rendered(row: DirectMessage) -> Any:
-            found = render(row)
-            CHANGES[reason](row)
-            return found
-
-        monkeypatch.setattr(direct_words, "render", rendered)
-    else:
-        CHANGES[reason](message)
-    worker.run_due()
-    assert became(message) == ("skipped", reason) and providers["email"].asked == {}
-
-
-def test_a_suppressed_address_of_nobody_gets_nothing(worker: Any, providers: Providers) -> None:
-    message = written(address="Carol@Example.com")
-    Suppression.objects.create(channel="email", address="carol@example.com", cause="complaint")
-    worker.run_due()
-    assert became(message) == ("skipped", "suppressed") and providers["email"].asked == {}
-
-
-def test_what_was_withdrawn_is_not_sent(worker: Any, providers: Providers) -> None:
-    message = written()
-    assert direct_ends.withdraw([message.pk], "olga") == 1
-    worker.run_due()
-    assert became(message) == ("skipped", "job_cancelled") and providers["email"].asked == {}
-    assert job_of(message).state == "cancelled" and direct_ends.withdraw([message.pk], "olga") == 0
-
-
-def test_a_withdrawal_while_it_is_written_comes_before_the_intent(
-    worker: Any, providers: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    message, render = written(), direct_words.render
-
-    def rendered(row: DirectMessage) -> Any:
-        assert direct_ends.withdraw([row.pk], "olga") == 1
-        return render(row)
-
-    monkeypatch.setattr(direct_words, "render", rendered)
-    worker.run_due()
-    assert became(message)[0] == "skipped" and providers["email"].asked == {}
-
-
-def test_a_cancel_of_its_running_job_comes_before_the_intent(
-    worker: Any, providers: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    message, render = written(), direct_words.render
-
-    def rendered(row: DirectMessage) -> Any:
-        ledger.cancel([row.pk], "wrong")
-        return render(row)
-
-    monkeypatch.setattr(direct_words, "render", rendered)
-    worker.run_due()
-    assert job_of(message).state == "cancelled" and providers["email"].asked == {}
-    direct_ends.settle()
-    assert became(message) == ("skipped", "job_cancelled")
-
-
-def test_a_cancelled_job_leaves_no_open_message(worker: Any) -> None:
-    message = written()
-    ledger.cancel([message.pk], "wrong")
-    assert direct_ends.settle() == 1
-    assert became(message) == ("skipped", "job_cancelled")
-    assert reconciler.settle_all() is None
-
-
-# --- What the provider says -----------------------------------------------------------------------------
-
-
-def test_a_refusal_is_for_good_and_bars_the_address(worker: Any, providers: Providers) -> None:
-    providers["email"].answers = [Refused("no such mailbox", suppress="bounce")]
-    message = written()
-    worker.run_due()
-    assert became(message) == ("refused", "") and job_of(message).state == "failed"
-    assert Suppression.objects.get().address == "alice@example.com"
-
-
-def test_who_is_busy_is_asked_again(worker: Any, providers: Providers) -> None:
-    providers["email"].answers = [Busy("not now"), Throttled("wait", timedelta(seconds=30))]
-    message = written()
-    worker.run_due()
-    assert became(message) == ("planned", "") and job_of(message).failures == 1
-    again(worker, message)
-    assert job_of(message).failures == 1 and became(message) == ("planned", "")
-    again(worker, message)
-    assert became(message) == ("sent", "") and providers["email"].asked == {str(message.pk): 3}
-
-
-@pytest.mark.parametrize("answer", [Unknown("the connection broke"), RuntimeError("alice@example.com")])
-def test_what_nobody_knows_is_a_doubt_and_never_sent_again_by_itself(
-    answer: Exception, worker: Any, providers: Providers
-) -> None:
-    providers["email"].answers = [answer]
-    message = written()
-    worker.run_due()
-    again(worker, message)
-    direct_ends.settle()
-    assert became(message) == ("in_doubt", "") and message.doubts == 1
-    assert providers["email"].asked == {str(message.pk): 1} and "alice" not in message.detail
-
-
-def test_a_receiver_that_knows_keys_is_asked_again_under_the_same_one(worker: Any, providers: Providers) -> None:
-    inbox = providers["inbox"]
-    inbox.default_policy, inbox.answers = "keyed", [Unknown("the connection broke")]
-    message = written(channel="inbox")
-    worker.run_due()
-    again(worker, message)
-    assert became(message)[0] == "sent" and inbox.asked == {str(message.pk): 2}
-
-
-@pytest.mark.parametrize(
-    ("outcome", "state", "asked"), [("sent", "sent", 1), ("not_sent", "refused", 1), ("resend", "sent", 2)]
-)
-def test_a_person_resolves_a_doubt_once(
-    outcome: str, state: str, asked: int, worker: Any, providers: Providers
-) -> None:
-    providers["email"].answers = [Unknown("the connection broke")]
-    message = written()
-    worker.run_due()
-    assert [direct_ends.resolve([message.pk], outcome, "olga", "she called") for _ in range(2)] == [1, 0]
-    again(worker, message)
-    assert became(message)[0] == state and providers["email"].asked == {str(message.pk): asked}
-    with pytest.raises(ValueError, match="reason"):
-        direct_ends.resolve([message.pk], outcome, "olga", " ")
-
-
-# --- Accidents ------------------------------------------------------------------------------------------
-
-
-def lost_while_sending(message: DirectMessage, since: timedelta) -> None:
-    """Its worker wrote the intent and is gone; another has the job now."""
-    DirectMessage.objects.filter(pk=message.pk).update(state="sending", token=0, intent_at=timezone.now() - since)
-
-
-def test_a_worker_lost_while_sending_leaves_a_doubt(worker: Any, providers: Providers) -> None:
-    message = written()
-    lost_while_sending(message, MINUTE)
-    worker.run_due()
-    assert became(message) == ("in_doubt", "") and message.doubts == 1 and providers["email"].asked == {}
-
-
-def test_a_worker_lost_while_putting_it_into_the_inbox_is_followed_when_its_request_is_over(
-    worker: Any, providers: Providers
-) -> None:
-    providers["inbox"].default_policy = "keyed"
-    message = written(channel="inbox")
-    lost_while_sending(message, SECOND)
-    worker.run_due()
-    assert became(message)[0] == "sending" and providers["inbox"].asked == {}
-    lost_while_sending(message, QUARANTINE + REQUEST + SECOND)
-    again(worker, message)
-    assert became(message)[0] == "sent" and providers["inbox"].asked == {str(message.pk): 1}
-
-
-def test_a_slow_worker_that_was_given_up_still_tells_what_it_knows() -> None:
-    from notifications.channels.base import Receipt
-
-    message = written()
-    DirectMessage.objects.filter(pk=message.pk).update(state="in_doubt", token=3, doubts=1)
-    direct_sending._accepted(message, 2, Receipt("of another attempt"))
-    assert became(message)[0] == "in_doubt"
-    direct_sending._accepted(message, 3, Receipt("mine"))
-    assert became(message)[0] == "sent" and message.doubts == 0
-
-
-def test_an_intent_whose_commit_nobody_heard_of_is_taken_back(
-    worker: Any, providers: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    message, update = written(), QuerySet.update
-
-    def unheard(rows: Any, **changes: Any) -> int:
-        done = update(rows, **changes)
-        if rows.model is DirectMessage and changes.get("state") == "sending":
-            assert done == 1
-            raise OperationalError("the server closed the connection")
-        return done
-
-    monkeypatch.setattr(QuerySet, "update", unheard)
-    worker.run_due()
-    assert became(message) == ("planned", "") and providers["email"].asked == {}
-    monkeypatch.undo()
-    again(worker, message)
-    assert job_of(message).failures == 1 and became(message)[0] == "sent"
-
-
 def test_a_message_goes_by_its_own_channel_only(worker: Any, providers: Providers) -> None:
     message = written(channel="sms", customer=alice(phone="+4915123456789").pk, subject="")
     other = direct.send_email.delay(message.pk)
@@ -493,12 +252,3 @@ def test_a_file_that_will_be_gone_by_then_is_refused_when_the_message_is_written
     with pytest.raises(ValueError, match="is kept until"):
         written(attachments=[file.pk], send_at=timezone.now() + 3 * DAY)
     written(attachments=[file.pk], send_at=timezone.now() + HOUR)
-
-
-@pytest.mark.parametrize(("state", "end"), [("planned", "skipped"), ("sending", "in_doubt")])
-def test_a_message_whose_job_was_deleted_does_not_wait_for_ever(state: str, end: str) -> None:
-    message = written()
-    DirectMessage.objects.update(state=state)
-    Job.objects.filter(pk=message.pk).delete()
-    reconciler.settle_all()
-    assert became(message)[0] == end

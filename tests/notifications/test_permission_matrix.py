@@ -11,14 +11,13 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from config import roles
 from config.theme.verbs import WithVerbs
-from jobs.models import Job, JobScope
+from jobs.models import Job
 from notifications import bulk
 from notifications.models import (
     Booking,
@@ -33,17 +32,13 @@ from notifications.models import (
     ReportMail,
 )
 from tests.factories import DAY, HOUR, alice, make_booking, make_job, make_payment
-
-admin.autodiscover()  # as config/urls.py does: the tables below are of all pages
+from tests.notifications.roles import MANAGER, OPERATOR, ROLES, SEES, VIEWER, client_of, expected
 
 pytestmark = pytest.mark.django_db
 
-ROLES = ("nobody", "Viewer", "Operator", "Manager")
-OPERATOR, MANAGER = ("Operator", "Manager"), ("Manager",)
-SEES: dict[str, list[str] | None] = {"all": None, "its own": ["one"], "another": ["two"]}
+admin.autodiscover()  # as config/urls.py does: the tables below are of all pages
 ASKED: dict[str, Any] = {"by": "olga", "job_id": "018f0000-0000-7000-8000-000000000000"}
 TOMORROW = f"{timezone.now() + DAY:%Y-%m-%d}"
-
 # model, verb, what is posted, who may
 ACTIONS: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
     ("booking", "confirm", {"revision": 1}, OPERATOR),
@@ -91,7 +86,6 @@ BEFORE: dict[tuple[str, str], dict[str, Any]] = {
     ("reportmail", "arrived"): {"state": "in_doubt"},
     ("reportmail", "send_again"): {"state": "in_doubt"},
 }
-VIEWER = ROLES[1:]
 # Pages of one row: model, page, who may.
 ROW_PAGES: list[tuple[str, str, tuple[str, ...]]] = [
     *(
@@ -119,17 +113,6 @@ PAGES: list[tuple[str, tuple[str, ...]]] = [
 ]
 
 
-def client_of(role: str, sees: str = "all") -> Client:
-    roles.install()
-    user = User.objects.create_user(role.lower(), is_staff=True)
-    user.groups.set(Group.objects.filter(name=role))
-    if (tenants := SEES[sees]) is not None:
-        JobScope.objects.create(user=user, tenants=tenants)
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def rows() -> dict[str, Any]:
     customer = alice(tenant="one")
@@ -155,10 +138,6 @@ def rows() -> dict[str, Any]:
         "reportmail": mail,
         "bulkchange": bulk.start(bulk.Kind.CANCEL, chosen, reason="pipe", actor="olga"),
     }
-
-
-def expected(role: str, sees: str, allowed: tuple[str, ...], fine: int) -> int:
-    return 403 if role not in allowed else 404 if sees == "another" else fine
 
 
 def everything() -> list[Any]:

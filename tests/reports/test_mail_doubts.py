@@ -21,7 +21,7 @@ from tests.factories import HOUR
 from tests.jobs.races import TRANSACTIONAL, at_once, need_two_writers
 from tests.jobs.test_scopes import client_of
 from tests.notifications.providers import Provider
-from tests.reports.test_mails import order, run_all, staff
+from tests.reports.mailing import order, run_all, staff
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:notifications_reportmail_changelist"

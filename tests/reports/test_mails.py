@@ -1,4 +1,4 @@
-"""Reports by mail: to whom, what is in them, and that nobody gets one twice."""
+"""Reports by mail: to whom they go, what is in them, and who may order one."""
 
 import io
 import json
@@ -9,75 +9,24 @@ from zoneinfo import ZoneInfo
 
 import pypdf
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core import mail as outbox
 from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from config import roles
 from jobs import ledger
 from jobs.durable import PayloadError
 from jobs.files import StoredFile
 from jobs.models import Job, JobScope
-from notifications import reconciler
-from notifications.channels import CHANNELS
-from notifications.channels.base import Busy, Refused, Throttled, Unknown
 from notifications.models import Customer, Report, ReportMail
 from notifications.reports import figures, mails, periods
-from notifications.reports.mails import mail_report
 from tests.jobs.test_schedules import beat
-from tests.notifications.providers import Provider
+from tests.reports.mailing import olga as olga, order, run_all, run_due, staff, states
 
 pytestmark = pytest.mark.django_db
+
 BERLIN = ZoneInfo("Europe/Berlin")
-
-
-def staff(name: str, role: str = "Operator", **fields: Any) -> User:
-    roles.install()
-    usual: dict[str, Any] = {"email": f"{name}@staff.example", "is_staff": True}
-    user = User.objects.create_user(name, **usual | fields)
-    user.groups.set(Group.objects.filter(name=role))
-    return user
-
-
-@pytest.fixture
-def olga() -> User:
-    return staff("olga")
-
-
-def order(*users: User, **others: Any) -> Job:
-    said: dict[str, Any] = {
-        "kind": "week",
-        "zone": "Europe/Berlin",
-        "language": "en",
-        "users": [one.pk for one in users],
-    }
-    return Job.objects.get(pk=mail_report.apply_async(kwargs=said | others).id)
-
-
-def run_all(worker: Any) -> None:
-    """Until nothing is due within the next ten minutes: the report, then the mails."""
-    for _ in range(4):
-        Job.objects.filter(state="scheduled").update(run_at=timezone.now() - timedelta(minutes=1))
-        worker.run_due()
-
-
-def run_due(worker: Any) -> None:
-    """The same, with the first run at the time that the job has."""
-    worker.run_due()
-    run_all(worker)
-
-
-def states() -> dict[str, str]:
-    return {one.user.username: one.state for one in ReportMail.objects.select_related("user")}
-
-
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    made = Provider()
-    monkeypatch.setitem(CHANNELS, "email", made)
-    return made
 
 
 def test_the_summary_is_in_the_mail_and_the_pdf_beside_it(worker: Any, olga: User, customer: Customer) -> None:
@@ -170,81 +119,6 @@ def test_who_lost_the_permission_before_it_goes_does_not_get_it(worker: Any, olg
     assert states() == {"olga": "skipped"} and not outbox.outbox
 
 
-def test_a_worker_that_was_lost_while_sending_leaves_it_in_doubt(worker: Any, olga: User, provider: Provider) -> None:
-    """The server may have it: it is held, and never sent again by itself."""
-
-    class Killed(BaseException):
-        pass
-
-    provider.answers = [Killed()]  # type: ignore[list-item]
-    order(olga)
-    with pytest.raises(Killed):
-        run_all(worker)
-    (mail,) = ReportMail.objects.all()
-    assert mail.state == "sending"
-    Job.objects.filter(pk=mail.pk).update(state="running", lease_until=timezone.now() - timedelta(hours=1))
-    assert ledger.rescue(Job.objects.get(pk=mail.pk))
-    run_all(worker)
-    order(olga)
-    run_all(worker)
-    assert states() == {"olga": "in_doubt"} and provider.asked[str(mail.pk)] == 1
-    assert ReportMail.objects.get().detail == "the worker was lost while sending"
-
-
-def test_an_attempt_that_was_given_up_for_dead_still_tells_what_it_knows(olga: User, worker: Any) -> None:
-    order(olga)
-    run_all(worker)
-    mail = ReportMail.objects.get()
-    ReportMail.objects.update(state="in_doubt", token=1)
-    assert mails._rows(mail, 1).update(state="sent") == 1
-    assert mails._rows(mail, 1).update(state="sent") == 0
-
-
-@pytest.mark.parametrize(
-    ("answer", "state", "job"),
-    [(Refused("550 no such user"), "refused", "failed"), (Unknown("no answer"), "in_doubt", "failed")],
-    ids=["refused", "unknown"],
-)
-def test_what_the_server_says_is_final(
-    worker: Any, olga: User, provider: Provider, answer: Exception, state: str, job: str
-) -> None:
-    provider.answers = [answer]
-    order(olga)
-    run_all(worker)
-    (mail,) = ReportMail.objects.all()
-    assert (mail.state, mail.detail, Job.objects.get(pk=mail.pk).state) == (state, str(answer), job)
-    ledger.retry([mail.pk])  # a person tries
-    run_all(worker)
-    assert provider.asked[str(mail.pk)] == 1 and states() == {"olga": state}
-
-
-@pytest.mark.parametrize(
-    "answer", [Busy("451 later"), Throttled("left alone", timedelta(seconds=30))], ids=["busy", "told when"]
-)
-def test_a_server_that_is_busy_is_asked_again(worker: Any, olga: User, provider: Provider, answer: Exception) -> None:
-    provider.answers = [answer]
-    order(olga)
-    run_all(worker)
-    run_all(worker)
-    assert states() == {"olga": "sent"} and len(provider.taken) == 1
-
-
-def test_a_job_that_is_not_its_workers_any_more_sends_nothing(
-    worker: Any, olga: User, provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = mails.written
-
-    def cancelled_meanwhile(mail: ReportMail) -> Any:
-        ledger.cancel([mail.pk], "not wanted")
-        return seen(mail)
-
-    monkeypatch.setattr(mails, "written", cancelled_meanwhile)
-    order(olga)
-    run_all(worker)
-    assert not provider.asked and states() == {"olga": "planned"}
-    assert Job.objects.get(pk=ReportMail.objects.get().pk).state == "cancelled"
-
-
 def test_a_pdf_that_was_deleted_meanwhile_is_drawn_again(
     worker: Any, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,28 +208,3 @@ def test_the_form_of_schedules_offers_it(client: Any) -> None:
     client.force_login(User.objects.create_superuser("root"))
     page = client.get(reverse("admin:django_celery_beat_periodictask_add")).content.decode()
     assert '<option value="notifications.mail_report">' in page
-
-
-@pytest.mark.parametrize(("state", "end"), [("planned", "skipped"), ("sending", "in_doubt")])
-@pytest.mark.parametrize("job", ["cancelled", "failed", "deleted"])
-def test_a_mail_whose_job_ended_does_not_wait_for_ever(
-    worker: Any, olga: User, provider: Provider, job: str, state: str, end: str
-) -> None:
-    order(olga)
-    run_all(worker)
-    mail = ReportMail.objects.get()
-    ReportMail.objects.update(state=state)
-    rows = Job.objects.filter(pk=mail.pk)
-    rows.delete() if job == "deleted" else rows.update(state=job)
-    reconciler.settle_all()
-    mail.refresh_from_db()
-    assert mail.state == end and mail.detail
-
-
-def test_settling_leaves_those_alone_whose_job_goes_on(worker: Any, olga: User, provider: Provider) -> None:
-    order(olga)
-    run_all(worker)
-    ReportMail.objects.update(state="planned")
-    Job.objects.filter(pk=ReportMail.objects.get().pk).update(state="scheduled", finished_at=None)
-    reconciler.settle_all()
-    assert states() == {"olga": "planned"}

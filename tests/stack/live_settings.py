@@ -2,4 +2,5 @@
 
 from config.settings import *  # noqa: F403
 
-CELERY_IMPORTS = [*CELERY_IMPORTS, "config.demo.errors", "tests.stack.option_probes", "tests.stack.flower_probes"]  # noqa: F405
+_PROBES = [f"tests.stack.{name}_probes" for name in ("option", "retry", "flower")]
+CELERY_IMPORTS = [*CELERY_IMPORTS, "config.demo.errors", *_PROBES]  # noqa: F405

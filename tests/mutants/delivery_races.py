@@ -1,0 +1,127 @@
+"""The races between everybody who changes a delivery, or what it is about."""
+
+from tests.mutants.race import Race
+
+RACES = [
+    Race(
+        3,
+        "a cancel after a rescue, while the old worker is stopped between intent and request",
+        "a request begins after the cancel was confirmed",
+        "the quarantine: a request begins within 10 s of its intent, under a lease that lasts longer",
+        (
+            "quarantine: begins whenever",
+            "quarantine: measured from after the fence",
+            "quarantine: as long as a lease",
+            "quarantine: the lease may end within it",
+            "quarantine: its intent stays",
+            "doubt: sent again while the lost worker's request may be under way",
+        ),
+    ),
+    Race(
+        4,
+        "a move and a message that is out",
+        "the old time is sent",
+        "the revision in the intent's condition",
+        (
+            "fence: a booking's time of before",
+            "fence: a payment's date of before",
+            "plan: keeps reminders of the old time",
+            "booking: a move without a new revision",
+            "booking: two moves share a revision",
+            "import: a move without a new revision",
+            "snooze: over a move",
+            "reschedule: a job that runs keeps its old time",
+        ),
+    ),
+    Race(
+        13,
+        "a timeout and the provider's acceptance",
+        "sent twice",
+        "whatever is not certainly refused is a doubt",
+        (
+            "answer: unknown is tried again",
+            "answer: only Unknown is unknown",
+            "smtp: a broken connection after the message was not taken",
+            "smtp: an answer that is neither yes nor no is a refusal",
+            "email: any backend's broken connection was not taken",
+        ),
+    ),
+    Race(
+        14,
+        "a doubt and a later failure",
+        "“refused”, though it was delivered",
+        "doubts are counted and outlive later attempts",
+        (
+            "doubt: not counted",
+            "doubt: forgotten by a later end",
+            "doubt: forgotten by a later refusal",
+            "doubt: another channel while the first may have it",
+            "settle: calls an interrupted call refused",
+        ),
+    ),
+    Race(
+        16,
+        "an opt-out and a message that is being sent",
+        "a mail after the unsubscribe",
+        "the opt-out withdraws the deliveries' own rows; the intent asks for consent and suppression",
+        (
+            "opt-out: noted, and the reminders stay planned",
+            "fence: somebody who opted out",
+            "fence: an address that must not be written to",
+            "fence: an address that is gone or another",
+        ),
+    ),
+    Race(
+        18,
+        "a planner that has read a booking, and a change of it",
+        "a cancelled booking is reminded of",
+        "planners, importers and fallbacks lock the booking first",
+        (
+            "reconcile: plans a booking that is changing",
+            "replan: plans a booking that is changing",
+            "import: writes over a change",
+            "fallback: a cancel at the same moment",
+            "booking: changes what is off",
+        ),
+    ),
+    Race(
+        23,
+        "a provider's callback and our own commit",
+        "the callback is lost, or counts twice",
+        "callbacks are kept by their id; what they tell outranks a doubt",
+        (
+            "doubt: over what a callback has told",
+            "doubt: decided twice",
+            "callback: counts each time it is told",
+            "callback: a later one makes a worse one better",
+            "callback: noted, and what follows is lost",
+        ),
+    ),
+    Race(
+        24,
+        "a heartbeat that beats for a sender that hangs",
+        "the lease never ends",
+        "a hard limit on the time of an attempt; the heartbeat dies with its process",
+        ("deliver: without a limit on its time", "heartbeat: a forked child believes that it beats"),
+    ),
+    Race(
+        25,
+        "a template or an address that changes between rendering and sending",
+        "mixed content, or the old address",
+        "rendered once from one look at the rows; the intent asks for the same address",
+        ("fence: an address that is gone or another", "digest: mentions what was paid meanwhile"),
+    ),
+    Race(
+        26,
+        "one of several recipients is refused",
+        "the others get it twice",
+        "by construction: a delivery has one recipient and one channel",
+    ),
+    Race(
+        30,
+        "two clicks on one button that changes many",
+        "the move is made twice",
+        "the page's token, in a unique column",
+        ("change to many: two clicks, two changes", "change to many: started without the page's token"),
+    ),
+]
