@@ -26,7 +26,7 @@ def rows() -> list[tuple[str, str, str]]:
     return [(option, what, test) for option, what, test in lines if test.strip() != "test"]
 
 
-def tests() -> list[ast.FunctionDef]:
+def of_options() -> list[ast.FunctionDef]:
     nodes = [node for file in TESTS for node in ast.parse(file.read_text()).body]
     return [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
 
@@ -82,11 +82,11 @@ def test_no_option_is_missing_from_the_table(found: set[str]) -> None:
 
 
 def test_every_row_names_tests_that_exist_and_every_test_has_a_row() -> None:
-    existing = {test.name for test in tests()}
+    existing = {test.name for test in of_options()}
     named = [words(test) for _, _, test in rows()]
     assert all(named)
     assert set().union(*named) == existing
 
 
 def test_every_test_of_the_table_runs_against_the_worker() -> None:
-    assert all("worker" in {argument.arg for argument in test.args.args} for test in tests())
+    assert all("worker" in {argument.arg for argument in test.args.args} for test in of_options())
