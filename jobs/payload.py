@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 LONGEST = 64 * 1024  # bytes of JSON; larger data belongs in storage, by reference
+PLAIN = (type(None), bool, int, float, str, list, dict)  # an empty set or a Decimal of zero is none of them
 
 
 class PayloadError(ValueError):
@@ -98,7 +99,7 @@ def _default(value: Any) -> dict[str, Any]:
 
 def storable(value: Any, what: str) -> Any:
     """The value as every database will give it back. Raises PayloadError."""
-    if not value:
+    if type(value) in PLAIN and not value:
         return value
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
