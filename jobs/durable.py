@@ -23,7 +23,7 @@ from celery.exceptions import Ignore, Retry
 from celery.result import denied_join_result
 from django.db import transaction
 
-from jobs import atomic, attributes, bulk, canvas, executor, ledger, replacing, retries, rows
+from jobs import atomic, attributes, bulk, canvas, connections, executor, ledger, replacing, retries, rows
 from jobs.limits import Rate
 from jobs.models import Job, Priority
 from jobs.payload import Payload, PayloadError
@@ -104,6 +104,9 @@ class Durable(_Task):
             raise
         if running.asked is not None:
             raise running.asked
+        running.returned = True
+        if self.request.callbacks or self.request.chain:
+            connections.refresh()  # the tracer inserts them now; the database may have restarted since the job began
         return value
 
     @property

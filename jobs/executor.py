@@ -187,6 +187,9 @@ def _trace(job: Job, task: "Durable", tracer: Callable[..., Any], request: dict[
     verdict = judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
     if verdict.verb == "succeed" and ignored:
         verdict.result = None
+    unstored = running.returned and answer[1] is not None and isinstance(answer[1].retval, connections.AWAY)
+    if verdict.verb == "give_up" and unstored:
+        verdict.verb = "rescue"  # it was done, and its next step could not be stored: as if its worker had died now
     atomic.end(running, verdict)
     return answer, verdict
 

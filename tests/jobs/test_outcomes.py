@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from celery import shared_task
 from django.contrib.auth.models import User
-from django.db import DataError, OperationalError
+from django.db import DataError, InternalError, OperationalError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -144,6 +144,21 @@ def test_an_outcome_that_the_database_refuses_ends_the_job(worker, monkeypatch) 
     worker.run_due()
     job = Job.objects.get()
     assert (job.state, job.reason) == ("failed", "its outcome could not be stored (DataError)")
+
+
+def test_an_outcome_waits_for_a_database_that_is_read_only_between_two_primaries(worker, monkeypatch) -> None:
+    real, calls = ledger.succeed, list[Job]()
+
+    def refuses_for_a_while(job: Job, result: Any = None) -> bool:
+        calls.append(job)
+        if len(calls) < 8:
+            raise InternalError("cannot execute UPDATE in a read-only transaction")
+        return real(job, result)
+
+    monkeypatch.setattr(ledger, "succeed", refuses_for_a_while)
+    value.delay("nul")
+    worker.run_due()
+    assert (Job.objects.get().state, RAN) == ("succeeded", ["nul"])
 
 
 def test_one_result_that_the_database_refuses_does_not_cost_its_neighbours_theirs(worker, monkeypatch) -> None:
