@@ -77,6 +77,11 @@ def test_who_cancels_a_handle_that_is_no_jobs_hears_that_there_is_none() -> None
 # --- Who waits for jobs has to be able to count them ----------------------------------------------------
 
 
+def once(number: int) -> Any:
+    call: Any = probes.ok.s(number)
+    return call.set(unique_key="once")
+
+
 def test_a_batch_with_the_same_job_twice_is_refused_and_leaves_nothing() -> None:
     call = probes.ok.s(1)
     call.freeze()
@@ -94,11 +99,10 @@ def test_a_batch_with_a_job_that_is_there_already_is_refused() -> None:
 
 
 def test_a_unique_key_in_a_chord_is_refused_instead_of_waiting_for_another_ones_job_for_ever() -> None:
-    header = [probes.ok.s(n).set(unique_key="once") for n in range(2)]
     with pytest.raises(TypeError, match="counts its jobs"):
-        chord(header)(probes.told.s())
+        chord([once(n) for n in range(2)])(probes.told.s())
 
 
 def test_a_group_without_a_body_counts_nothing_and_takes_keys() -> None:
-    group([probes.ok.s(n).set(unique_key="once") for n in range(2)])()
+    group([once(n) for n in range(2)])()
     assert Job.objects.count() == 1
