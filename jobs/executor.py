@@ -176,7 +176,7 @@ def _trace(job: Job, task: "Durable", tracer: Callable[..., Any], request: dict[
         if job.version > task.version:  # newer code stored them, and this worker is still to be replaced by it
             raise Snooze(bulk.database_now() + ROLLING)
         if job.version < task.version:
-            args, kwargs = task.upcast(job.version, args, kwargs)
+            args, kwargs = running.arguments = task.upcast(job.version, args, kwargs)
         args, kwargs = task.payload.load(args, kwargs)
     except Exception as exc:
         answer = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)

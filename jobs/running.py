@@ -39,6 +39,7 @@ LINES, LETTERS = 200, 500  # kept; the oldest lines go first
 class Running:
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.arguments = (job.args, job.kwargs)  # as JSON, brought up to the task's version
         self.saved: Any = job.checkpoint  # by an earlier attempt
         self.begun = False  # the tracer has called the body; what is called then is a function
         self.returned = False  # the body has come to its end; what fails now is not its fault
