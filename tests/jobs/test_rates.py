@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from celery import shared_task
+from django.contrib.auth.models import User
 from django.db import DataError
+from django.test import Client
 from django.utils import timezone
 
 from jobs import dispatcher, rates, windows
@@ -114,3 +116,10 @@ def test_a_queue_that_cannot_be_sent_from_does_not_hold_up_the_others(monkeypatc
     make_job()
     make_job(queue="messages")
     assert dispatcher.dispatch_due() == 1
+
+
+def test_a_person_who_orders_such_a_rate_is_told(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("olga", password="x"))
+    answer = client.post("/admin/jobs/taskrate/add/", {"task": "probe.ok", "ordered": "99999999999/s"})
+    assert "Write for example 10/s" in answer.content.decode()
+    assert not TaskRate.objects.exists()
