@@ -24,7 +24,7 @@ def count(results: list[Any]) -> list[int]:
 
 
 def test_a_chord_is_called_with_more_results_than_one_job_may_have(worker: InProcessWorker) -> None:
-    body = chord([probes.ok.s("x" * 1_000) for _ in range(100)])(count.s())
+    body: Any = chord([probes.ok.s("x" * 1_000) for _ in range(100)])(count.s())
     worker.drain()
     assert body.job.state == "succeeded" and body.job.result == [100, 100_000]
     assert body.job.result[1] > LONGEST

@@ -21,7 +21,8 @@ TEXTS = ("tenant", "concurrency_key", "correlation_id")
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_none_is_no_option(name: str) -> None:
-    probes.ok.apply_async((1,), **{name: None})
+    said: dict[str, Any] = {name: None}
+    probes.ok.apply_async((1,), **said)
     assert getattr(Job.objects.get(), name) == ""
 
 

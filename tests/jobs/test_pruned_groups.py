@@ -31,7 +31,7 @@ def later(by: timedelta) -> None:
 
 def test_a_chord_that_waits_for_three_weeks_is_called_with_all_results(worker: InProcessWorker) -> None:
     header = [probes.ok.s(1), probes.ok.s(2, note="late").set(countdown=21 * 86_400)]
-    body = chord(header)(probes.ok.s(note="body"))
+    body: Any = chord(header)(probes.ok.s(note="body"))
     worker.run_due()
     later(8 * DAY)
     assert pruner.prune() == {}
