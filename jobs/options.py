@@ -184,7 +184,8 @@ def level(priority: Any) -> int:
 
 def word(value: Any, name: str) -> str:
     """The text of a column. None is empty. Raises TypeError, or ValueError for one that a database would not take."""
-    longest = Job._meta.get_field(name).max_length or 0
+    column: Any = Job._meta.get_field(name)
+    longest = column.max_length
     if not isinstance(value, str | None):
         raise TypeError(f"{name}={value!r} is no text")
     if len(value or "") > longest:
