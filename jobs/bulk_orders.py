@@ -22,7 +22,7 @@ from django.db.models.functions import Coalesce, Now
 from jobs import orders, pauses
 from jobs.audit import UNATTENDED, JobEvent
 from jobs.bulk import database_now
-from jobs.durable import Durable, Priority
+from jobs.durable import AWAY, Durable, Priority
 from jobs.ids import new_id
 from jobs.listing import MOST, Selection, lane
 from jobs.models import Job, Order
@@ -182,7 +182,17 @@ def _call_off_with_their_job() -> None:
     rows.update(called_off_at=Now(), called_off_by=Coalesce(Subquery(asked), Value("")))
 
 
-@shared_task(base=Durable, bind=True, name=TASK, internal=True, time_limit=7200, soft_time_limit=7100)
+@shared_task(
+    base=Durable,
+    bind=True,
+    name=TASK,
+    internal=True,
+    time_limit=7200,
+    soft_time_limit=7100,
+    autoretry_for=AWAY,  # a chunk is a transaction: the next attempt goes on after the last
+    retry_backoff=5,
+    max_retries=10,
+)
 def carry_out(self: Durable, order_id: str) -> dict[str, int]:
     """All chunks, one after the other. Returns what became of the jobs."""
     counted(Order.objects.get(pk=order_id))

@@ -24,6 +24,7 @@ from celery.result import denied_join_result
 from django.db import transaction
 
 from jobs import atomic, attributes, bulk, canvas, connections, executor, ledger, replacing, retries, rows
+from jobs.connections import AWAY
 from jobs.limits import Rate
 from jobs.models import Job, Priority
 from jobs.payload import Payload, PayloadError
@@ -32,7 +33,7 @@ from jobs.results import JobResult
 from jobs.running import Detached, Running
 from jobs.verdict import Permanent, Replaced, Snooze, Stop
 
-__all__ = ["Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop", "insist"]
+__all__ = ["AWAY", "Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop", "insist"]
 
 OURS = frozenset(
     {"cancelled_because", "concurrency_key", "correlation_id", "max_attempts", "tenant", "unique_key", "when"}

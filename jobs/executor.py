@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
@@ -26,7 +27,7 @@ from jobs.events import MASKED, events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
 from jobs.models import Attempt, Job
-from jobs.recorder import Recorder, record
+from jobs.recorder import Recorder, insist, record
 from jobs.running import Running
 from jobs.verdict import Snooze, Verdict, judge
 
@@ -50,7 +51,8 @@ class Nudged:
         if NUDGE not in request:
             # Sent past apply_async (send_task, Flower): it becomes a row like any other.
             queue = (request.get("delivery_info") or {}).get("routing_key")
-            self.task.apply_async(args, kwargs, task_id=uuid, queue=queue, **options.of_message(request))
+            said = {"task_id": uuid, "queue": queue, **options.of_message(request)}
+            insist(partial(self.task.apply_async, args, kwargs, **said))  # the message is all that there is of it
             return _dropped("sent without a row; now it has one")
         claimed = _claim([uuid])
         if not claimed:

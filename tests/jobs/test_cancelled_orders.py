@@ -1,6 +1,9 @@
-"""An order whose own job was cancelled: it does not stay open as if somebody carried it out."""
+"""An order whose own job was cancelled, or lost the database: it does not stay open as if somebody carried it out."""
+
+from uuid import UUID
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from jobs import bulk_orders, ledger, orders, rescuer
@@ -9,7 +12,7 @@ from jobs.listing import Selection
 from jobs.models import Job, Order
 from jobs.scopes import ALL
 from tests.conftest import InProcessWorker
-from tests.factories import DAY, MINUTE, make_job
+from tests.factories import DAY, HOUR, MINUTE, make_job
 
 pytestmark = pytest.mark.django_db
 QUEUE = Selection(queue="default")
@@ -52,3 +55,21 @@ def test_one_whose_job_waits_or_may_be_run_again_stays_open(order: Order, state:
     rescuer.rescue_lost(timezone.now() + 2 * MINUTE)
     order.refresh_from_db()
     assert order.open
+
+
+def test_one_whose_job_lost_the_database_goes_on_when_it_is_back(order: Order, worker: InProcessWorker) -> None:
+    real, calls = bulk_orders.chunk, list[UUID]()
+
+    def away_at_first(pk: UUID) -> Order:
+        calls.append(pk)
+        if len(calls) == 1:
+            raise OperationalError("the database system is shutting down")
+        return real(pk)
+
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(bulk_orders, "chunk", away_at_first)
+        worker.run_due()
+    assert order.job_id is not None and Job.objects.get(pk=order.job_id).state == "scheduled"
+    worker.drain(timezone.now() + HOUR)
+    order.refresh_from_db()
+    assert (order.open, order.done) == (False, 3)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from celery import shared_task
+from celery import current_app, shared_task
 from django.contrib.auth.models import User
 from django.db import DataError, InternalError, OperationalError
 from django.test import Client
@@ -186,6 +186,21 @@ def test_a_job_whose_successor_cannot_be_stored_has_not_ended() -> None:
     with pytest.raises(OperationalError):
         replacing.hand_over(job, Replaced(Away(), "the next one"))
     assert Job.objects.get(pk=job.pk).state == "running"
+
+
+def test_a_message_that_was_sent_without_a_row_is_not_lost_with_the_database(worker, monkeypatch) -> None:
+    real, calls = ledger.enqueue, list[Job]()
+
+    def away_at_first(job: Job) -> Job:
+        calls.append(job)
+        if len(calls) == 1:
+            raise OperationalError("the database system is starting up")
+        return real(job)
+
+    monkeypatch.setattr(ledger, "enqueue", away_at_first)
+    current_app.send_task("broken.value", args=("nul",), queue="default")
+    worker.run_all()
+    assert Job.objects.get().state == "scheduled"
 
 
 def test_a_claim_that_the_database_did_not_answer_is_found_by_the_rescuer(worker, monkeypatch) -> None:
