@@ -40,7 +40,7 @@ def main() -> None:
             measured(f"list: {name}", partial(page, selection))
         seen = bulk_orders.preview("cancel", chosen, ALL)
         measured("preview", lambda: bulk_orders.preview("cancel", chosen, ALL).total)
-        order = bulk_orders.start("cancel", chosen, ALL, seen, by="bench", reason="bench", parameters={})
+        order = bulk_orders.start(bulk_orders.Wish("cancel", chosen, ALL, "bench", "bench"), seen)
         measured("cancel", lambda: carried_out(bulk_orders, order))
         cancelled = Job.objects.filter(state="cancelled").count()
         events, done = JobEvent.objects.filter(order=order).count(), Order.objects.get(pk=order.pk).done

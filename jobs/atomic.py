@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError, connection, transaction
+from django.db import Error, connection, transaction
 
 from jobs import connections, ledger
 from jobs.models import Attempt, Job
@@ -42,13 +42,16 @@ def end(running: Running, verdict: Verdict) -> None:
         return
     try:
         with stack:
-            if verdict.verb == "succeed" and ledger.succeed(verdict.job, verdict.result):
+            if verdict.verb == "succeed" and ledger.succeed(verdict.job, verdict.result, **running.unwritten):
                 verdict.outcome = "succeed"
             else:
                 verdict.outcome = "late" if verdict.verb == "succeed" else ""
                 transaction.set_rollback(True)
     except Error as exc:
         _settle(verdict, exc)
+    else:
+        if not verdict.outcome:
+            running.finish()
 
 
 def _settle(verdict: Verdict, exc: Error) -> None:
@@ -63,7 +66,7 @@ def _settle(verdict: Verdict, exc: Error) -> None:
     why = f"its transaction was not committed: {type(exc).__name__}: {exc}"[:2000]
     verdict.attempt = Attempt(outcome=Attempt.Outcome.ERRORED, error=why, exception=path_of(exc), duration=verdict.took)
     verdict.outcome = "not committed"
-    if isinstance(exc, OperationalError | InterfaceError):  # the database went away; it will be back
+    if isinstance(exc, connections.AWAY):  # it will be back
         verdict.verb = "back_off"
         insist(partial(ledger.rescue, job, killed=why))
     else:

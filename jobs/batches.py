@@ -49,6 +49,10 @@ def start(
     with transaction.atomic():
         batch.save(force_insert=True)
         ledger.enqueue_many(jobs)
+        if Job.objects.filter(group_id=batch.pk).count() < batch.size:
+            raise ValueError(
+                "A batch counts its jobs, and one with such a task_id is there already. Leave task_id out."
+            )
         if not jobs:
             groups.end(batch.pk)
     return batch

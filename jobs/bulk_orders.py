@@ -8,7 +8,7 @@ leaves nothing out. Jobs that were made after it was shown are not touched; neit
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,13 +16,13 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Now
 
 from jobs import orders, pauses
-from jobs.audit import UNATTENDED
+from jobs.audit import UNATTENDED, JobEvent
 from jobs.bulk import database_now
-from jobs.durable import Durable, Priority
+from jobs.durable import AWAY, Durable, Priority
 from jobs.ids import new_id
 from jobs.listing import MOST, Selection, lane
 from jobs.models import Job, Order
@@ -67,6 +67,18 @@ class Preview:
         return sum(number for state, number in self.counts.items() if state in self.reach)
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants of which jobs, and why; `scope` is what they may touch, `parameters` are the verb's."""
+
+    verb: str
+    selection: Selection
+    scope: Scope
+    by: str
+    reason: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
 def reach(verb: str, selection: Selection) -> tuple[str, ...]:
     """The states that a verb applies to. What succeeded runs again only if somebody says that he means it."""
     meant = Verb(verb) == Verb.RETRY and (selection.ids or selection.state == S.SUCCEEDED.value)
@@ -85,47 +97,27 @@ def preview(verb: str, selection: Selection, scope: Scope, most: int = 0) -> Pre
     return Preview(at, dict(sorted((+counts).items())), reach(verb, selection))
 
 
-def start(
-    verb: str,
-    selection: Selection,
-    scope: Scope,
-    seen: Preview,
-    *,
-    by: str,
-    reason: str,
-    parameters: Mapping[str, Any],
-    pk: UUID | None = None,
-) -> Order:
+def start(wish: Wish, seen: Preview, pk: UUID | None = None) -> Order:
     """Write the order down, and carry it out: now if it is of a few jobs, otherwise by a job of its own."""
-    order = write(verb, selection, scope, seen, by=by, reason=reason, parameters=parameters, pk=pk)
+    order = write(wish, seen, pk)
     while not order.job_id and order.open:
         order = chunk(order.pk)
     return order
 
 
-def write(
-    verb: str,
-    selection: Selection,
-    scope: Scope,
-    seen: Preview,
-    *,
-    by: str,
-    reason: str,
-    parameters: Mapping[str, Any],
-    pk: UUID | None = None,
-) -> Order:
+def write(wish: Wish, seen: Preview, pk: UUID | None = None) -> Order:
     """The order, with a job of its own if it is of many jobs; otherwise the caller carries it out, chunk by chunk.
 
     With `pk` it is given once: raises IntegrityError for the second time.
     """
     order = Order(
         pk=pk or new_id(),
-        verb=Verb(verb),
-        filters=selection.model_dump(mode="json", exclude_defaults=True),
-        scope=scope.limits,
-        parameters=_paced(parameters),
-        reason=reason,
-        by=by[:150],
+        verb=Verb(wish.verb),
+        filters=wish.selection.model_dump(mode="json", exclude_defaults=True),
+        scope=wish.scope.limits,
+        parameters=_paced(wish.parameters),
+        reason=wish.reason,
+        by=wish.by[:150],
         asked_at=seen.at,
         total=seen.total,
     )
@@ -149,7 +141,9 @@ def take_over(now: datetime | Now | None = None) -> int:
     """Give a job to each order whose giver did not end it: a terminal or a web process that died. Returns how many.
 
     One that is merely slow is no harm: a chunk is one transaction under the order's lock, so two carry it out as one.
+    Those whose own job was cancelled are called off; if it failed, to run it again goes on where it stopped.
     """
+    _call_off_with_their_job()
     left = Order.objects.filter(UNATTENDED, asked_at__lt=(now or Now()) - PATIENCE)
     return sum(_taken_over(left, pk) for pk in list(left.values_list("pk", flat=True)[:CHUNK]))
 
@@ -180,7 +174,25 @@ def call_off(order: Order, *, by: str) -> bool:
     return bool(rows.update(called_off_at=Now(), called_off_by=by[:150]))
 
 
-@shared_task(base=Durable, bind=True, name=TASK, internal=True, time_limit=7200, soft_time_limit=7100)
+def _call_off_with_their_job() -> None:
+    """Nobody would go on with them, and they would look as if somebody did."""
+    asked = JobEvent.objects.filter(job=OuterRef("job_id"), verb="cancel").order_by("-id").values("by")[:1]
+    over = Exists(Job.objects.filter(pk=OuterRef("job_id"), state__in=[S.CANCELLED, S.EXPIRED]))
+    rows = Order.objects.filter(over, job_id__isnull=False, finished_at=None, called_off_at=None)
+    rows.update(called_off_at=Now(), called_off_by=Coalesce(Subquery(asked), Value("")))
+
+
+@shared_task(
+    base=Durable,
+    bind=True,
+    name=TASK,
+    internal=True,
+    time_limit=7200,
+    soft_time_limit=7100,
+    autoretry_for=AWAY,  # a chunk is a transaction: the next attempt goes on after the last
+    retry_backoff=5,
+    max_retries=10,
+)
 def carry_out(self: Durable, order_id: str) -> dict[str, int]:
     """All chunks, one after the other. Returns what became of the jobs."""
     counted(Order.objects.get(pk=order_id))

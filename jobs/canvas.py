@@ -14,7 +14,7 @@ from typing import Any
 from celery import current_app
 from celery.canvas import Signature, chain, chord, group, maybe_signature
 from celery.utils.functional import maybe_list
-from django.db import transaction
+from django.db import DataError, transaction
 from kombu.utils import json as kombu_json
 
 from jobs.models import Job
@@ -155,7 +155,7 @@ def call(stored: Any, args: tuple[Any, ...], **options: Any) -> bool:
                 send()
             else:
                 transaction.on_commit(send, robust=True)
-    except (TypeError, ValueError, LookupError):
+    except (TypeError, ValueError, LookupError, DataError):
         logger.exception("callback not called task=%s parent=%s", stored.get("task"), options.get("parent_id"))
         return False
     return True

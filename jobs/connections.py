@@ -1,7 +1,11 @@
 """Connections of processes that live for weeks: to the database, and to caches."""
 
 from django.core.cache import close_caches
-from django.db import connections
+from django.db import InterfaceError, InternalError, OperationalError, connections
+
+# The database is not there, or takes nothing for the moment: it restarts, is locked, or read-only between two primaries
+# (PostgreSQL says that, and that it ended an idle transaction, as an InternalError). What was asked is not at fault.
+AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 def leave() -> None:

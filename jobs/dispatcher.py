@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.db import Error
 from kombu.exceptions import OperationalError
 
-from jobs import broker, ledger, queues, rates, registry, ticks, windows
+from jobs import broker, connections, ledger, queues, rates, registry, ticks, windows
 from jobs.messages import publish
 from jobs.models import Job
 
@@ -35,7 +35,18 @@ def dispatch_due(now: datetime | None = None, *, by: str = "") -> int:
     lost = ledger.release(Job.objects.exclude(epoch=epoch))
     if lost:
         logger.warning("the broker lost its messages: released=%s", lost)
-    return sum(_fill(queue, epoch=epoch, now=now) for queue in queues.due(now))
+    return sum(_filled(queue, epoch, now) for queue in queues.due(now))
+
+
+def _filled(queue: str, epoch: str, now: datetime | None) -> int:
+    """One queue that cannot be sent from must not hold up the others."""
+    try:
+        return _fill(queue, epoch=epoch, now=now)
+    except connections.AWAY:
+        raise
+    except Error:
+        logger.exception("cannot dispatch queue=%s", queue)
+        return 0
 
 
 def _fill(queue: str, *, epoch: str, now: datetime | None = None) -> int:

@@ -23,7 +23,8 @@ from celery.exceptions import Ignore, Retry
 from celery.result import denied_join_result
 from django.db import transaction
 
-from jobs import atomic, attributes, bulk, canvas, executor, ledger, replacing, retries, rows
+from jobs import atomic, attributes, bulk, canvas, connections, executor, ledger, replacing, retries, rows
+from jobs.connections import AWAY
 from jobs.limits import Rate
 from jobs.models import Job, Priority
 from jobs.payload import Payload, PayloadError
@@ -32,7 +33,7 @@ from jobs.results import JobResult
 from jobs.running import Detached, Running
 from jobs.verdict import Permanent, Replaced, Snooze, Stop
 
-__all__ = ["Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop", "insist"]
+__all__ = ["AWAY", "Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop", "insist"]
 
 OURS = frozenset(
     {"cancelled_because", "concurrency_key", "correlation_id", "max_attempts", "tenant", "unique_key", "when"}
@@ -104,6 +105,9 @@ class Durable(_Task):
             raise
         if running.asked is not None:
             raise running.asked
+        running.returned = True
+        if self.request.callbacks or self.request.chain:
+            connections.refresh()  # the tracer inserts them now; the database may have restarted since the job began
         return value
 
     @property

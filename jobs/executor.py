@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
@@ -26,7 +27,7 @@ from jobs.events import MASKED, events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
 from jobs.models import Attempt, Job
-from jobs.recorder import Recorder, record
+from jobs.recorder import Recorder, insist, record
 from jobs.running import Running
 from jobs.verdict import Snooze, Verdict, judge
 
@@ -50,7 +51,8 @@ class Nudged:
         if NUDGE not in request:
             # Sent past apply_async (send_task, Flower): it becomes a row like any other.
             queue = (request.get("delivery_info") or {}).get("routing_key")
-            self.task.apply_async(args, kwargs, task_id=uuid, queue=queue, **options.of_message(request))
+            said = {"task_id": uuid, "queue": queue, **options.of_message(request)}
+            insist(partial(self.task.apply_async, args, kwargs, **said))  # the message is all that there is of it
             return _dropped("sent without a row; now it has one")
         claimed = _claim([uuid])
         if not claimed:
@@ -176,7 +178,7 @@ def _trace(job: Job, task: "Durable", tracer: Callable[..., Any], request: dict[
         if job.version > task.version:  # newer code stored them, and this worker is still to be replaced by it
             raise Snooze(bulk.database_now() + ROLLING)
         if job.version < task.version:
-            args, kwargs = task.upcast(job.version, args, kwargs)
+            args, kwargs = running.arguments = task.upcast(job.version, args, kwargs)
         args, kwargs = task.payload.load(args, kwargs)
     except Exception as exc:
         answer = trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)
@@ -187,6 +189,9 @@ def _trace(job: Job, task: "Durable", tracer: Callable[..., Any], request: dict[
     verdict = judge(job, timedelta(seconds=time.monotonic() - started), *answer[:2])
     if verdict.verb == "succeed" and ignored:
         verdict.result = None
+    unstored = running.returned and answer[1] is not None and isinstance(answer[1].retval, connections.AWAY)
+    if verdict.verb == "give_up" and unstored:
+        verdict.verb = "rescue"  # it was done, and its next step could not be stored: as if its worker had died now
     atomic.end(running, verdict)
     return answer, verdict
 

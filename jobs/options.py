@@ -15,7 +15,8 @@ from celery.app.task import Context
 from django.db.models.functions import Now
 
 from jobs import canvas, when
-from jobs.models import Priority
+from jobs.models import Job, Priority
+from jobs.payload import storable
 
 FIRST_YEAR, LAST_YEAR = 1970, 2200  # further away, a database or a zone may have no such moment
 LONGEST_WAIT = 100 * 365 * 86400  # seconds
@@ -150,9 +151,13 @@ def seconds(value: Any, name: str) -> float:
 def moment(value: Any, name: str) -> Any:
     """An aware moment, or an ISO 8601 text as JSON keeps one. Raises ValueError for one that no database gives back."""
     value = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if value is not None and value.year > LAST_YEAR:
-        raise ValueError(f"{name}={value} is too far away; the last year is {LAST_YEAR}.")
-    if value is not None and value.tzinfo is None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise TypeError(f"{name}={value!r} is no moment. Pass an aware datetime, e.g. datetime(..., tzinfo=UTC).")
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise ValueError(f"{name}={value} is too far away; the years are {FIRST_YEAR} to {LAST_YEAR}.")
+    if value.tzinfo is None:
         raise ValueError(f"{name}={value} names no time zone. Pass an aware datetime, e.g. datetime(..., tzinfo=UTC).")
     return value
 
@@ -175,6 +180,24 @@ def level(priority: Any) -> int:
     if abs(priority) >= 2**15:
         raise ValueError(f"priority={priority} is not between -32767 and 32767")
     return priority
+
+
+def word(value: Any, name: str) -> str:
+    """The text of a column. None is empty. Raises TypeError, or ValueError for one that a database would not take."""
+    column: Any = Job._meta.get_field(name)
+    longest = column.max_length
+    if not isinstance(value, str | None):
+        raise TypeError(f"{name}={value!r} is no text")
+    if len(value or "") > longest:
+        raise ValueError(f"{name} has {len(value or '')} characters; at most {longest} are kept")
+    return str(storable(value or "", name))
+
+
+def key(value: Any) -> str | None:
+    """A unique key. An empty one would make all the jobs of those who forgot theirs the same job."""
+    if value == "":
+        raise ValueError("unique_key is empty. Name what shall be done once, or leave it out.")
+    return None if value is None else word(value, "unique_key")
 
 
 def as_uuid(value: Any, name: str) -> uuid.UUID:

@@ -34,7 +34,7 @@ class Paused:
 def pause(kind: str, names: Iterable[str], *, by: str, reason: str = "", until: datetime | None = None) -> int:
     """Stop sending. Returns how many queued jobs were taken back. A second pause replaces the first.
 
-    Raises ValueError for an end more than LONGEST away.
+    Raises ValueError for an end that is past, or more than LONGEST away.
     """
     kind, names, until = Kind(kind), sorted(set(names)), ending(until)
     rows = [Pause(kind=kind, name=name, by=by, reason=reason, until=until) for name in names]
@@ -55,7 +55,9 @@ def ending(until: datetime | None) -> datetime | None:
         return None
     if until.tzinfo is None:
         raise ValueError(f"until={until} names no time zone. Pass an aware datetime, e.g. datetime(..., tzinfo=UTC).")
-    if until > database_now() + LONGEST:
+    if until <= (now := database_now()):
+        raise ValueError(_("That is past."))
+    if until > now + LONGEST:
         said = {"days": LONGEST.days}
         raise ValueError(_("A pause ends within %(days)d days, or without an end when somebody resumes it.") % said)
     return until

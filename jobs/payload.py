@@ -6,12 +6,19 @@ refused before it is stored; what was stored by older code and does not fit any 
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 LONGEST = 64 * 1024  # bytes of JSON; larger data belongs in storage, by reference
+GATHERED = 16 * 1024 * 1024  # of a chord's body, whose argument is what all of its group returned
+PLAIN = (type(None), bool, int, float, str, list, dict)  # an empty set or a Decimal of zero is none of them
+
+
+_longest = ContextVar("longest", default=LONGEST)
 
 
 class PayloadError(ValueError):
@@ -96,9 +103,19 @@ def _default(value: Any) -> dict[str, Any]:
     return {"default": value} if isinstance(value, str | int | float | bool | None) else {}
 
 
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Within the block a payload may be made of many: each of them was small enough."""
+    token = _longest.set(GATHERED)
+    try:
+        yield
+    finally:
+        _longest.reset(token)
+
+
 def storable(value: Any, what: str) -> Any:
     """The value as every database will give it back. Raises PayloadError."""
-    if not value:
+    if type(value) in PLAIN and not value:
         return value
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
@@ -107,8 +124,8 @@ def storable(value: Any, what: str) -> Any:
         raise PayloadError(f"The {what} hold half a surrogate pair, which databases refuse.") from exc
     except (TypeError, ValueError, RecursionError) as exc:
         raise PayloadError(f"The {what} cannot be stored as JSON ({exc}). Pass ids and plain values.") from exc
-    if size > LONGEST:
-        raise PayloadError(f"The {what} take {size} bytes; at most {LONGEST} are kept. Store the data, pass its id.")
+    if size > (longest := _longest.get()):
+        raise PayloadError(f"The {what} take {size} bytes; at most {longest} are kept. Store the data, pass its id.")
     if "\\u0000" in text.replace("\\\\", ""):  # not an escaped backslash before the letter u
         raise PayloadError(f"The {what} hold a NUL character, which databases refuse.")
     return json.loads(text)

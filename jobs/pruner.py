@@ -2,7 +2,8 @@
 
 Called by the clock every hour, and by the API (`clean`); any number may run at once. A few hundred rows a transaction,
 and rows that somebody else is changing are left for the next time: no long locks, no deadlocks. Unfinished jobs are
-never touched, nor failed ones before their days are over or somebody asks for it.
+never touched, nor failed ones before their days are over or somebody asks for it, nor those whose group still waits for
+others: a chord is called with the results of all.
 """
 
 import logging
@@ -27,10 +28,11 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500  # rows a transaction
 LONGEST = 60.0  # seconds a run; the rest waits for the next one
+AWAITED = Group.objects.filter(finished_at__isnull=True, pk=OuterRef("group_id"))
 
 
 def prune(now: ledger.Moment | None = None) -> Counter[str]:
-    """One run. Returns how many jobs of each state, keys, orders, and workers gone for long, were deleted."""
+    """One run. Returns how many jobs of each state, keys, orders, groups, and workers gone for long, were deleted."""
     at, deadline = now or Now(), time.monotonic() + LONGEST
     gone: Counter[str] = Counter()
     for state, days in settings.JOBS_KEEP_DAYS.items():
@@ -41,6 +43,7 @@ def prune(now: ledger.Moment | None = None) -> Counter[str]:
     spent = UniqueKey.objects.filter(pruned_at__lt=at - timedelta(days=settings.JOBS_KEEP_KEYS_DAYS))
     gone["keys"] += _repeat(partial(_forget, spent), deadline)
     gone["orders"] = _repeat(partial(_forget, _orders(at)), deadline)
+    gone["groups"] = _repeat(partial(_forget, _groups(at)), deadline)
     old = at - timedelta(days=settings.JOBS_KEEP_KEYS_DAYS)
     gone["api_calls"] += _repeat(partial(_forget, _since(ApiCall, old)), deadline)
     gone["api_answers"] += _repeat(partial(_forget, _since(IdempotentRequest, at - ANSWERS_KEPT)), deadline)
@@ -70,15 +73,21 @@ def _orders(at: ledger.Moment) -> QuerySet[Order]:
     return Order.objects.alias(pruned_at=ended).filter(pruned_at__lt=at - longest())
 
 
+def _groups(at: ledger.Moment) -> QuerySet[Group]:
+    """Those whose end was noticed, or whose jobs were never all inserted, and of which no job is left."""
+    ended = Group.objects.filter(Q(finished_at__isnull=False) | Q(size__isnull=True))
+    old = ended.alias(pruned_at=Coalesce("finished_at", "created_at")).filter(pruned_at__lt=at - longest())
+    return old.filter(~Exists(Job.objects.filter(group_id=OuterRef("pk"))))
+
+
 def _since(model: type[ApiCall] | type[IdempotentRequest], before: Any) -> QuerySet[Any]:
     return model._default_manager.alias(pruned_at=F("at")).filter(at__lt=before)
 
 
 def over(among: QuerySet[Job], state: str, age: timedelta) -> QuerySet[Job]:
     """Those of `among` that ended so long ago, the oldest first, and that no unfinished group waits for."""
-    awaited = Group.objects.filter(finished_at__isnull=True, pk=OuterRef("group_id"))
     aged = among.filter(indexed(Job.State(state)), finished_at__isnull=False, finished_at__lte=Now() - age)
-    return aged.filter(~Exists(awaited)).order_by("finished_at", "pk")
+    return aged.filter(~Exists(AWAITED)).order_by("finished_at", "pk")
 
 
 def clean(rows: QuerySet[Job], limit: int) -> int:
@@ -94,7 +103,7 @@ def clean(rows: QuerySet[Job], limit: int) -> int:
 
 
 def _over(state: str) -> QuerySet[Job]:
-    return Job.objects.finished().filter(state=state, finished_at__isnull=False)
+    return Job.objects.finished().filter(~Exists(AWAITED), state=state, finished_at__isnull=False)
 
 
 def _aged(state: str, days: int, at: ledger.Moment) -> QuerySet[Job]:

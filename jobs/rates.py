@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {"s": 1, "m": 60, "h": 3600}
+FINEST = 10_000  # units in which one job goes, at least
+MOST = 1_000_000  # a second
 BELIEVED = 1.0  # seconds for which an order of Celery's control need not be seen
 
 _orders: dict[str, str] = {}
@@ -35,13 +37,18 @@ def parsed(text: Any) -> Rate | None:
     """Celery's words for a rate: "10/m", "0.5/s", a number of jobs a second. None and 0 are no limit."""
     amount, _, unit = str(text or 0).partition("/")
     try:
-        each = Fraction(amount).limit_denominator(10_000)
+        each = Fraction(amount).limit_denominator(FINEST)
         period = timedelta(seconds=UNITS[unit or "s"]) * each.denominator
     except (ValueError, KeyError, ZeroDivisionError):
         raise ValueError(f"rate_limit={text!r} is no rate. Write for example 10/s, 100/m or 5/h.") from None
     if each < 0:
         raise ValueError(f"rate_limit={text!r} is less than none")
-    return Rate(each.numerator, period, max(1, int(each / UNITS[unit or "s"]))) if each else None
+    burst = max(1, int(each / UNITS[unit or "s"]))
+    if burst > MOST or (not each and Fraction(amount)):  # the bucket could not be kept, or it would be no limit at all
+        raise ValueError(
+            f"rate_limit={text!r} is no rate between one job in {FINEST} units of time and {MOST} a second."
+        )
+    return Rate(each.numerator, period, burst) if each else None
 
 
 class RateLimit:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Self
 
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
 from jobs import connections, ledger, replacing
 from jobs.models import Attempt
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT = timedelta(milliseconds=100)
 WAIT = LONGEST_WAIT.total_seconds() / 2  # the job that ends after that takes the others along
 FULL = 500
-TRIES = 5
+TRIES, LONGEST_PAUSE = 12, 5.0  # times and seconds, together some 40: as long as a restart or a failover takes
 
 
 def record(verdict: Verdict) -> str:
@@ -47,6 +47,8 @@ def _write(verdict: Verdict) -> object:
         return replacing.hand_over(job, verdict.successor)
     if attempt is None:
         return ledger.succeed(job, verdict.result)
+    if verdict.verb == "rescue":
+        return ledger.rescue(job, killed=attempt.error)
     if verdict.verb == "back_off":
         return ledger.back_off(job, verdict.delay, attempt, **verdict.changes)
     if isinstance(verdict.delay, datetime):
@@ -117,8 +119,8 @@ def insist(write: Callable[[], object]) -> object:
     for tried in range(TRIES):
         try:
             return write()
-        except (OperationalError, InterfaceError) as exc:
+        except connections.AWAY as exc:
             logger.warning("writing failed, try %s of %s: %s", tried + 1, TRIES, exc)
             connections.refresh()
-            time.sleep(0.2 * 2**tried)
+            time.sleep(min(0.2 * 2**tried, LONGEST_PAUSE))
     return None

@@ -5,6 +5,7 @@ shows the token and the lease that were seen here, so a worker that was merely s
 """
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_WITH_UNKNOWN_TASKS = timedelta(hours=1)  # a rolling deploy is over by then
 LIMIT = 500
+LONGEST = 2.0  # seconds of a pass that go into what came too late
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,16 @@ def _rescue(seen: Job, now: ledger.Moment | None) -> Job | None:
         return None
 
 
+def _expired(now: ledger.Moment | None) -> int:
+    """A chunk after the other: after an outage there may be a hundred thousand."""
+    total, deadline = 0, time.monotonic() + LONGEST
+    while time.monotonic() < deadline:
+        total += (done := len(ledger.expire(now=now, limit=LIMIT)))
+        if done < LIMIT:
+            break
+    return total
+
+
 def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
     """One pass. None while the clock is not believed: by a clock that was set ahead, every lease is over."""
     if ticks.look().held_since:
@@ -63,7 +75,7 @@ def rescue_lost(now: ledger.Moment | None = None) -> Rescued:
         restarted=states.count(Job.State.SCHEDULED),
         failed=states.count(Job.State.FAILED),
         stopped=states.count(Job.State.CANCELLED),
-        expired=len(ledger.expire(now=now)),
+        expired=_expired(now),
         rejected=len(ledger.reject(registry.names(), settings.JOBS_QUEUES, PATIENCE_WITH_UNKNOWN_TASKS, now=now)),
         settled=groups.sweep(LIMIT),
         orders=bulk_orders.take_over(now),

@@ -107,8 +107,8 @@ class JobResult(AsyncResult):  # type: ignore[type-arg]  # generic for type chec
 
         `terminate` also ends the process that runs it: the workers are told when the caller's transaction is over.
         """
-        pk = uuid.UUID(self.id)
-        receipt = ledger.cancel([pk], "revoked").get(pk)
+        pk = parsed(self.id)
+        receipt = ledger.cancel([pk], "revoked").get(pk) if pk else None
         if terminate and receipt == ledger.Cancelled.IN_FLIGHT:
             told = {"connection": connection, "terminate": True, "signal": signal}
             transaction.on_commit(partial(super().revoke, **told, **options))

@@ -59,10 +59,9 @@ def changes(
         raise TypeError(f"retry of a durable task does not take {', '.join(unknown)}; it is the same job")
     found: dict[str, Any] = {}
     if args is not None or kwargs is not None:
-        job = task.running.job
-        dumped = task.payload.dump(job.args if args is None else args, job.kwargs if kwargs is None else kwargs)
-        found |= {"args": dumped[0]} if args is not None else {}
-        found |= {"kwargs": dumped[1]} if kwargs is not None else {}
+        job, was = task.running.job, task.running.arguments
+        dumped = task.payload.dump(was[0] if args is None else args, was[1] if kwargs is None else kwargs)
+        found |= {"args": dumped[0], "kwargs": dumped[1], "version": max(job.version, task.version)}
     if "queue" in said:
         found["queue"] = lane(task, said["queue"])
     if "priority" in said:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobs import canvas
 from jobs.ids import new_id
 from jobs.models import Job
-from jobs.options import as_uuid, kept, level, run_at, until
+from jobs.options import as_uuid, kept, key, level, run_at, until, word
 from jobs.payload import storable
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def template(
     priority: int | str | None = None,
     max_attempts: int | None = None,
     unique_key: str | None = None,
-    tenant: str = "",
-    concurrency_key: str = "",
-    correlation_id: str = "",
+    tenant: str | None = "",
+    concurrency_key: str | None = "",
+    correlation_id: str | None = "",
     **options: Any,
 ) -> Job:
     """The job of a call with these options, not yet inserted. Raises what `Durable.apply_async` says."""
@@ -47,6 +47,10 @@ def template(
     queue, retries = lane(task, queue), limit_of(task)
     usual = None if retries is None else retries + 1
     group_id, group_index = canvas.membership(options)
+    if unique_key is not None and options.get("chord"):
+        raise TypeError(
+            f"A chord counts its jobs; {task.name} with a unique_key might be another's. Leave the key out."
+        )
     return Job(
         pk=pk,
         group_id=group_id and as_uuid(group_id, "group_id"),
@@ -59,10 +63,10 @@ def template(
         run_at=run_at(now, timezone.get_current_timezone(), timezone.now(), **times),
         useful_until=until(task.expires if expires is None else expires, now),
         max_attempts=usual if max_attempts is None else at_least_one(max_attempts),
-        unique_key=unique_key,
-        tenant=tenant,
-        concurrency_key=concurrency_key,
-        correlation_id=correlation_id,
+        unique_key=key(unique_key),
+        tenant=word(tenant, "tenant"),
+        concurrency_key=word(concurrency_key, "concurrency_key"),
+        correlation_id=word(correlation_id, "correlation_id"),
     )
 
 

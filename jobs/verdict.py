@@ -12,17 +12,17 @@ from celery import states
 from celery.exceptions import Ignore, Retry
 
 from jobs.models import Attempt, Job
+from jobs.options import moment
 from jobs.payload import PayloadError, storable
 
 LONGEST_DELAY = timedelta(days=3650)
 
 
 class Snooze(Retry):
-    """A task raises it to run again at `until` (aware), without counting a failure."""
+    """A task raises it to run again at `until` (aware; what is past means at once), without counting a failure."""
 
     def __init__(self, until: datetime) -> None:
-        if until.tzinfo is None:
-            raise ValueError(f"until={until} names no time zone. Pass an aware datetime.")
+        until = moment(until, "until")
         super().__init__(f"until {until.isoformat()}", when=until)
         self.until = until
 

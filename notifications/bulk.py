@@ -25,7 +25,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from jobs import ledger
-from jobs.durable import Durable
+from jobs.durable import AWAY, Durable
 from jobs.ids import new_id
 from jobs.pruner import longest
 from notifications import circulars, reminders, timing
@@ -138,7 +138,12 @@ def call_off(change: BulkChange, *, actor: str) -> bool:
     return True
 
 
-@shared_task(base=Durable, name="notifications.bulk_withdraw", internal=True, time_limit=3600, soft_time_limit=3540)
+# A chunk is a transaction: when the database was away, the next attempt goes on after the last.
+_LONG: dict[str, Any] = {"internal": True, "time_limit": 3600, "soft_time_limit": 3540, "autoretry_for": AWAY}
+_LONG |= {"retry_backoff": 5, "max_retries": 10}
+
+
+@shared_task(base=Durable, name="notifications.bulk_withdraw", **_LONG)
 def withdraw(change_id: int) -> dict[str, int]:
     """Withdraw the messages that wait, a chunk a transaction. Returns how many certainly will not go out."""
     counts: Counter[str] = Counter()
@@ -154,7 +159,7 @@ def withdraw(change_id: int) -> dict[str, int]:
         counts += Counter({"withdrawn": len(done.withdrawn), "in flight or in doubt": len(done.in_flight)})
 
 
-@shared_task(base=Durable, bind=True, name="notifications.bulk", internal=True, time_limit=3600, soft_time_limit=3540)
+@shared_task(base=Durable, bind=True, name="notifications.bulk", **_LONG)
 def apply(self: Durable, change_id: int) -> dict[str, int]:
     """Make the change, a chunk a transaction. Returns what became of the bookings, reminders and messages."""
     while True:

@@ -13,12 +13,12 @@ from uuid import UUID
 
 from celery import shared_task
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.utils import timezone
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from jobs import ledger
-from jobs.durable import Durable, Priority
+from jobs.durable import AWAY, Durable, Priority
 from jobs.ids import new_id
 from jobs.library import downloads, storage
 from jobs.library.people import Person
@@ -164,7 +164,7 @@ OPTIONS: dict[str, Any] = {
     "bind": True,
     "internal": True,  # the message is written first, see `write`
     "queue": "messages",
-    "autoretry_for": (Busy, OperationalError, InterfaceError),
+    "autoretry_for": (Busy, *AWAY),
     "throws": (Busy, Refused, Unknown),
     "max_retries": 50,
     "retry_backoff": 5,

@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from jobs import ledger
-from jobs.durable import Durable, Permanent, Snooze, Stop, insist
+from jobs.durable import AWAY, Durable, Permanent, Snooze, Stop, insist
 from jobs.library import storage
 from notifications import direct_words, guarantees, reach, wording
 from notifications.channels import CHANNELS
@@ -84,7 +83,7 @@ def intend(row: DirectMessage, address: str, job: ledger.Job) -> bool:
     try:
         if not mine.filter(holds).update(state=State.SENDING, token=job.token, intent_at=Now()):
             return False
-    except (OperationalError, InterfaceError):  # it may be written; certainly nothing was sent
+    except AWAY:  # it may be written; certainly nothing was sent
         _take_back(row, job.token)
         raise
     if time.monotonic() - asked > QUARANTINE.total_seconds():

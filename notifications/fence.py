@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from jobs import ledger
-from jobs.durable import Stop, insist
+from jobs.durable import AWAY, Stop, insist
 from notifications import crowding, digests, reach
 from notifications.channels.base import Busy
 from notifications.guarantees import QUARANTINE
@@ -42,7 +42,7 @@ def intend(delivery: Delivery, address: str, job: ledger.Job, *, content: str = 
             digests.take_along(delivery)
         if time.monotonic() - asked <= QUARANTINE.total_seconds():
             return True
-    except (OperationalError, InterfaceError):
+    except AWAY:
         _take_back(delivery, job)
         raise
     _take_back(delivery, job)

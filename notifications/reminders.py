@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from jobs import ledger
-from jobs.durable import Durable, Priority
+from jobs.durable import AWAY, Durable, Priority
 from notifications import circulars, planning, sending
 from notifications.changes import Changes, Plan
 from notifications.channels.base import Busy, Refused, Unknown
@@ -72,7 +71,7 @@ def urgency(useful: timedelta) -> Priority:
     name="notifications.deliver",
     internal=True,
     queue="messages",
-    autoretry_for=(Busy, OperationalError, InterfaceError),
+    autoretry_for=(Busy, *AWAY),
     throws=(Busy, Refused, Unknown),
     max_retries=None,  # the fence ends it when it is of no use any more
     retry_backoff=sending.BACKOFF,

@@ -25,7 +25,7 @@ from jobs import bulk_orders, scopes
 from jobs.admin.filters import selection_of
 from jobs.admin.order_form import OrderForm
 from jobs.admin.paging import told
-from jobs.bulk_orders import Preview
+from jobs.bulk_orders import Preview, Wish
 from jobs.ids import new_id
 from jobs.listing import Selection
 from jobs.models import Job, Order
@@ -103,10 +103,9 @@ class OrderAdmin(ModelAdmin[Order]):
     def _start(
         self, request: HttpRequest, form: OrderForm, selection: Selection, seen: Preview, pk: UUID
     ) -> HttpResponse:
-        said = {"by": request.user.get_username(), "reason": form.cleaned_data["reason"]}
-        said |= {"parameters": form.parameters, "pk": pk}
+        said = {"by": request.user.get_username(), "reason": form.cleaned_data["reason"], "parameters": form.parameters}
         try:
-            order = bulk_orders.start(form.verb, selection, scopes.of(request.user), seen, **said)
+            order = bulk_orders.start(Wish(form.verb, selection, scopes.of(request.user), **said), seen, pk)
         except IntegrityError:  # the other click was faster
             return _receipt(pk)
         self.log_addition(request, order, f"{order.verb} ({seen.total}): {order.reason}")

@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.utils import timezone
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget as Moment, UnfoldAdminTextInputWidget as Text
 
 from jobs import pauses
@@ -23,8 +22,6 @@ class _Ending:
 
     def clean_until(self) -> datetime | None:
         until = self.cleaned_data["until"]
-        if until and until <= timezone.now():
-            raise forms.ValidationError(_("That is past."))
         try:
             return pauses.ending(until)
         except ValueError as exc:

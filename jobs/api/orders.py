@@ -21,8 +21,7 @@ from jobs.api.paging import Cursor, Limit, Page, page
 from jobs.api.problems import Problem, invalid, not_found
 from jobs.api.scopes import SCOPES
 from jobs.api.verbs import moment_of
-from jobs.bulk_orders import Preview
-from jobs.ids import new_id
+from jobs.bulk_orders import Preview, Wish
 from jobs.listing import Selection
 from jobs.models import Order
 
@@ -99,8 +98,7 @@ def create_order(request: HttpRequest, response: HttpResponse, call: OrderCall) 
         return Status(200, _preview(seen))
     if call.at_most is not None and seen.total > call.at_most:
         raise Problem(409, f"at_most: it would touch {seen.total} jobs or more; that is too many.", total=seen.total)
-    said: dict[str, Any] = {"by": who.name, "reason": call.reason, "parameters": parameters, "pk": new_id()}
-    order = bulk_orders.start(call.verb, selection, who.scope, seen, **said)
+    order = bulk_orders.start(Wish(call.verb, selection, who.scope, who.name, call.reason, parameters), seen)
     response["Location"] = f"{ROOT}/{order.pk}"
     return Status(202, shown(order))
 

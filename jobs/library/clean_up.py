@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 from celery import shared_task
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from jobs.bulk import database_now
-from jobs.durable import Durable, Permanent
+from jobs.durable import AWAY, Durable, Permanent
 from jobs.library import cleaners, old_files
 from jobs.library.cleaners import Asked
 
@@ -56,7 +55,7 @@ class Wanted(BaseModel):
     bind=True,
     name="jobs.clean_up",
     internal=True,
-    autoretry_for=(OSError, OperationalError, InterfaceError),
+    autoretry_for=(OSError, *AWAY),
     max_retries=3,
     retry_backoff=30,
     time_limit=7200,

@@ -14,14 +14,14 @@ from uuid import UUID
 
 from celery import shared_task
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs import ledger
-from jobs.durable import Durable, Permanent, Stop
+from jobs.durable import AWAY, Durable, Permanent, Stop
 from jobs.files import Export, StoredFile
 from jobs.ids import new_id
 from jobs.library import parts, sources, storage, workbooks, writing
@@ -115,7 +115,7 @@ class Place:
     bind=True,
     name=TASK,
     internal=True,
-    autoretry_for=(OSError, OperationalError, InterfaceError),
+    autoretry_for=(OSError, *AWAY),
     max_retries=5,
     retry_backoff=5,
     time_limit=HOURS * 3600,

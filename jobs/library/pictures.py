@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from jobs import batches
-from jobs.durable import Durable
+from jobs.durable import AWAY, Durable
 from jobs.library import confinement, storage
 from jobs.library.storage import Whose
 from jobs.models import Group, Job
@@ -80,7 +79,7 @@ Steps = Annotated[list[Step], Field(min_length=1, max_length=10)]
     bind=True,
     name="jobs.image",
     internal=True,
-    autoretry_for=(OSError, OperationalError, InterfaceError),
+    autoretry_for=(OSError, *AWAY),
     max_retries=3,
     retry_backoff=10,
     throws=(confinement.Refused,),

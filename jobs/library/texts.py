@@ -10,9 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
 
-from jobs.durable import Durable, Permanent, Stop
+from jobs.durable import AWAY, Durable, Permanent, Stop
 from jobs.library import confinement, parts, storage
 from jobs.library.storage import Whose
 from jobs.models import StoredFile
@@ -27,7 +26,7 @@ PAGES = 20  # that one process reads
     bind=True,
     name="jobs.extract_text",
     internal=True,
-    autoretry_for=(OSError, OperationalError, InterfaceError),
+    autoretry_for=(OSError, *AWAY),
     max_retries=3,
     retry_backoff=10,
     throws=(confinement.Refused,),

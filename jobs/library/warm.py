@@ -11,11 +11,10 @@ from typing import Annotated, Any
 
 from celery import shared_task
 from django.core.cache import cache
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from pydantic import AfterValidator, Field
 
-from jobs.durable import Durable
+from jobs.durable import AWAY, Durable
 from jobs.payload import storable
 
 LIMIT = 300  # seconds that getting a value may take
@@ -65,7 +64,7 @@ def current(name: str) -> Warm:
     base=Durable,
     bind=True,
     name="jobs.warm_cache",
-    autoretry_for=(OperationalError, InterfaceError),
+    autoretry_for=AWAY,
     max_retries=3,
     retry_backoff=5,
     time_limit=LIMIT,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs import bulk_orders
-from jobs.bulk_orders import Preview
+from jobs.bulk_orders import Preview, Wish
 from jobs.ledger import Cancelled
 from jobs.listing import MOST, Selection
 from jobs.management import asking, choosing, words
@@ -64,9 +64,8 @@ def order(options: Mapping[str, Any], terminal: Terminal) -> None:
     elif seen.total:
         # Jobs that were named one by one need no question.
         asking.agree(f"{name} {_number(seen.total)} jobs ({_counted(seen)})", yes=options["yes"] or bool(chosen.ids))
-        started = bulk_orders.write(
-            VERBS[name][0], chosen, ALL, seen, by=options["by"], reason=options["reason"], parameters=parameters
-        )
+        wish = Wish(VERBS[name][0], chosen, ALL, options["by"], options["reason"], parameters)
+        started = bulk_orders.write(wish, seen)
         _report(name, _carried_out(started, terminal, options["by"]), seen, terminal)
     if missing:
         raise NotDone(f"There is no job {', '.join(missing)}.")

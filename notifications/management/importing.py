@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TextIO
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
+from jobs.management.operator import OperatorCommand
 from notifications.imports import cells
 from notifications.imports.files import OUR_COLUMNS, Source, UnusableFile
 from notifications.imports.outcomes import KINDS, Outcome
@@ -30,8 +31,7 @@ REMARKS = {
 SHOWN = 20  # changes and errors on the screen; all of them with --verbosity 2 and --errors
 
 
-class ImportCommand(BaseCommand, ABC, Generic[AnyRow]):
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
+class ImportCommand(OperatorCommand, ABC, Generic[AnyRow]):
     columns: Columns
 
     @abstractmethod

@@ -14,7 +14,7 @@ from celery import shared_task
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
@@ -22,7 +22,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from jobs import ledger
-from jobs.durable import Durable, Permanent, Snooze, Stop, insist
+from jobs.durable import AWAY, Durable, Permanent, Snooze, Stop, insist
 from jobs.library import people, storage
 from notifications import timing
 from notifications.channels import CHANNELS
@@ -101,7 +101,7 @@ def may_have(user: AbstractBaseUser, tenant: str) -> bool:
     name="notifications.send_report",
     internal=True,
     queue="messages",
-    autoretry_for=(Busy, OperationalError, InterfaceError),
+    autoretry_for=(Busy, *AWAY),
     throws=(Busy, Refused, Unknown),
     max_retries=50,
     retry_backoff=5,

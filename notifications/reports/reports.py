@@ -12,14 +12,14 @@ from uuid import UUID
 
 from celery import shared_task
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from jobs import ledger
-from jobs.durable import Durable, Permanent, Stop
+from jobs.durable import AWAY, Durable, Permanent, Stop
 from jobs.ids import new_id
 from jobs.library import storage
 from jobs.library.people import Person
@@ -131,7 +131,7 @@ def _there(pk: str) -> Exists:
     bind=True,
     name="notifications.write_report",
     internal=True,
-    autoretry_for=(OSError, OperationalError, InterfaceError),
+    autoretry_for=(OSError, *AWAY),
     max_retries=5,
     retry_backoff=5,
     time_limit=3600,

@@ -126,7 +126,7 @@ def test_an_order_that_is_given_twice_at_once_is_given_once(monkeypatch: pytest.
 
     def click() -> bool:
         try:
-            bulk_orders.start("retry", chosen, ALL, seen, by="olga", reason="mended", parameters={}, pk=pk)
+            bulk_orders.start(bulk_orders.Wish("retry", chosen, ALL, "olga", "mended"), seen, pk)
         except IntegrityError:
             return False
         return True

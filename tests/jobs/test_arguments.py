@@ -1,11 +1,14 @@
 """Arguments: checked against the task's hints, stored as JSON, and read by later versions."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from celery import shared_task
 from django.utils import timezone
 
 from jobs import registry
+from jobs.durable import Durable
 from jobs.models import Job
 from jobs.payload import PayloadError
 from tests import probes
@@ -76,3 +79,25 @@ def test_arguments_of_a_newer_version_are_left_to_a_worker_that_knows_them(worke
     job = only()
     assert (job.state, job.failures, probes.RAN) == ("scheduled", 0, [])
     assert job.run_at > timezone.now()
+
+
+class Renamed(Durable):
+    """Its first version counted in minutes."""
+
+    abstract = True
+
+    def upcast(self, version: int, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        return [args[0] * 60], kwargs
+
+
+@shared_task(base=Renamed, bind=True, name="arguments.wait", version=2)
+def wait(self: Durable, seconds: int, *, note: str = "") -> list[Any]:
+    if not note:
+        raise self.retry(kwargs={"note": "again"}, countdown=0)
+    return [seconds, note]
+
+
+def test_what_a_retry_says_otherwise_is_of_the_version_that_said_it(worker: InProcessWorker) -> None:
+    make_job(task="arguments.wait", args=[2], version=1)
+    worker.drain()
+    assert (only().version, only().result) == (2, [120, "again"])

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from jobs import bulk_orders, ledger, pauses, rescuer
+from jobs.bulk_orders import Wish
 from jobs.listing import Selection
 from jobs.models import Job, JobEvent, Order
 from jobs.scopes import ALL, Scope
@@ -20,7 +21,7 @@ QUEUE = Selection(queue="default")
 
 def give(verb: str, selection: Selection = QUEUE, scope: Scope = ALL, **parameters: Any) -> Order:
     seen = bulk_orders.preview(verb, selection, scope)
-    return bulk_orders.start(verb, selection, scope, seen, by="olga", reason="venue shut", parameters=parameters)
+    return bulk_orders.start(Wish(verb, selection, scope, "olga", "venue shut", parameters), seen)
 
 
 def states() -> list[str]:
@@ -91,7 +92,7 @@ def test_jobs_made_after_it_was_shown_are_not_touched() -> None:
     make_job()
     seen = bulk_orders.preview("cancel", QUEUE, ALL)
     later = make_job(created_at=seen.at + MINUTE)
-    bulk_orders.start("cancel", QUEUE, ALL, seen, by="olga", reason="x", parameters={})
+    bulk_orders.start(Wish("cancel", QUEUE, ALL, "olga", "x"), seen)
     assert Job.objects.get(pk=later.pk).state == "scheduled" and Job.objects.filter(state="cancelled").count() == 1
 
 
@@ -237,13 +238,12 @@ def test_a_chunk_takes_as_many_statements_as_a_single_job(few: None, django_asse
 # --- Whoever gave it died -------------------------------------------------------------------------------
 
 
-def begun(monkeypatch: pytest.MonkeyPatch, made: int = 8, **said: Any) -> Order:
+def begun(monkeypatch: pytest.MonkeyPatch, made: int = 8) -> Order:
     """An order of a few jobs that died with its process after the first chunk."""
     monkeypatch.setattr("jobs.bulk_orders.CHUNK", 3)
     [make_job(due=DAY) for _ in range(made)]
     seen = bulk_orders.preview("postpone", QUEUE, ALL)
-    told: dict[str, Any] = {"by": "olga", "reason": "venue shut", "parameters": {"seconds": 3600}}
-    order = bulk_orders.write("postpone", QUEUE, ALL, seen, **(told | said))
+    order = bulk_orders.write(Wish("postpone", QUEUE, ALL, "olga", "venue shut", {"seconds": 3600}), seen)
     return bulk_orders.chunk(order.pk)
 
 

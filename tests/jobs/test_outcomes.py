@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from celery import shared_task
+from celery import current_app, shared_task
 from django.contrib.auth.models import User
-from django.db import DataError, OperationalError
+from django.db import DataError, InternalError, OperationalError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -146,6 +146,21 @@ def test_an_outcome_that_the_database_refuses_ends_the_job(worker, monkeypatch) 
     assert (job.state, job.reason) == ("failed", "its outcome could not be stored (DataError)")
 
 
+def test_an_outcome_waits_for_a_database_that_is_read_only_between_two_primaries(worker, monkeypatch) -> None:
+    real, calls = ledger.succeed, list[Job]()
+
+    def refuses_for_a_while(job: Job, result: Any = None) -> bool:
+        calls.append(job)
+        if len(calls) < 8:
+            raise InternalError("cannot execute UPDATE in a read-only transaction")
+        return real(job, result)
+
+    monkeypatch.setattr(ledger, "succeed", refuses_for_a_while)
+    value.delay("nul")
+    worker.run_due()
+    assert (Job.objects.get().state, RAN) == ("succeeded", ["nul"])
+
+
 def test_one_result_that_the_database_refuses_does_not_cost_its_neighbours_theirs(worker, monkeypatch) -> None:
     succeed = ledger.succeed
 
@@ -171,6 +186,21 @@ def test_a_job_whose_successor_cannot_be_stored_has_not_ended() -> None:
     with pytest.raises(OperationalError):
         replacing.hand_over(job, Replaced(Away(), "the next one"))
     assert Job.objects.get(pk=job.pk).state == "running"
+
+
+def test_a_message_that_was_sent_without_a_row_is_not_lost_with_the_database(worker, monkeypatch) -> None:
+    real, calls = ledger.enqueue, list[Job]()
+
+    def away_at_first(job: Job) -> Job:
+        calls.append(job)
+        if len(calls) == 1:
+            raise OperationalError("the database system is starting up")
+        return real(job)
+
+    monkeypatch.setattr(ledger, "enqueue", away_at_first)
+    current_app.send_task("broken.value", args=("nul",), queue="default")
+    worker.run_all()
+    assert Job.objects.get().state == "scheduled"
 
 
 def test_a_claim_that_the_database_did_not_answer_is_found_by_the_rescuer(worker, monkeypatch) -> None:

@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 from celery import shared_task
+from django.contrib.auth.models import User
+from django.db import DataError
+from django.test import Client
 from django.utils import timezone
 
-from jobs import dispatcher, rates
+from jobs import dispatcher, rates, windows
 from jobs.durable import Durable
 from jobs.limits import Rate
 from jobs.models import Job, TaskRate
 from tests import probes
+from tests.factories import make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -85,3 +89,37 @@ def test_an_order_of_celerys_control_holds_for_all_workers_until_the_next() -> N
     with pytest.raises(ValueError, match="no rate"):
         task.rate_limit = "often"
     assert Job.objects.filter(state="queued").count() == 5
+
+
+@pytest.mark.parametrize("said", ["99999999999/s", "0.00001/s", "1/0.1s"])
+def test_a_rate_that_no_bucket_keeps_is_refused_and_not_taken_for_none(said: str) -> None:
+    with pytest.raises(ValueError, match="rate_limit="):
+        rates.parsed(said)
+
+
+def test_such_a_rate_written_past_us_does_not_stop_the_dispatch() -> None:
+    TaskRate.objects.create(task="probe.ok", ordered="99999999999/s")
+    make_job()
+    make_job(queue="messages")
+    assert dispatcher.dispatch_due() == 2
+
+
+def test_a_queue_that_cannot_be_sent_from_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = windows.fill
+
+    def refuses_one(queue: str, *args: Any, **options: Any) -> list[Job]:
+        if queue == "default":
+            raise DataError("integer out of range")
+        return real(queue, *args, **options)
+
+    monkeypatch.setattr(windows, "fill", refuses_one)
+    make_job()
+    make_job(queue="messages")
+    assert dispatcher.dispatch_due() == 1
+
+
+def test_a_person_who_orders_such_a_rate_is_told(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("olga", password="x"))
+    answer = client.post("/admin/jobs/taskrate/add/", {"task": "probe.ok", "ordered": "99999999999/s"})
+    assert "Write for example 10/s" in answer.content.decode()
+    assert not TaskRate.objects.exists()

@@ -42,3 +42,10 @@ def test_a_row_that_cannot_be_rescued_keeps_no_other_waiting(monkeypatch: pytest
     monkeypatch.setattr(ledger, "rescue", refused)
     assert rescuer.rescue_lost() == rescuer.Rescued(restarted=1)
     assert Job.objects.get(pk=other.pk).state == "scheduled"
+
+
+def test_what_came_too_late_in_an_outage_ends_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rescuer, "LIMIT", 2)
+    for _ in range(5):
+        make_job(useful_until=timezone.now() - timedelta(seconds=1))
+    assert rescuer.rescue_lost().expired == 5

@@ -81,6 +81,13 @@ AFTER = [
         f"{SCHEDULES}test_what_the_database_did_not_take_is_tried_again",
     ),
     mutant(
+        "prune: what a group waits for",
+        "jobs/pruner.py:_over",
+        "~Exists(AWAITED),",
+        "",
+        "tests/jobs/test_pruned_groups.py::test_a_chord_that_waits_for_three_weeks_is_called_with_all_results",
+    ),
+    mutant(
         "prune: what is not over",
         "jobs/pruner.py:_over",
         "Job.objects.finished().filter",

@@ -11,10 +11,10 @@ MESSAGES = [
     mutant(
         "publish: before the rows are committed",
         "jobs/dispatcher.py:dispatch_due",
-        "return sum(_fill(queue, epoch=epoch, now=now) for queue in queues.due(now))",
+        "return sum(_filled(queue, epoch, now) for queue in queues.due(now))",
         "from django.db import transaction\n"
         "    with transaction.atomic():\n"
-        "        return sum(_fill(queue, epoch=epoch, now=now) for queue in queues.due(now))",
+        "        return sum(_filled(queue, epoch, now) for queue in queues.due(now))",
         f"{AT_ONCE}test_a_message_goes_out_when_its_row_is_committed",
     ),
     mutant(

@@ -197,7 +197,7 @@ INTENT = [
     mutant(
         "intent: a commit without an answer counts as written",
         INTEND,
-        "except (OperationalError, InterfaceError):\n        _take_back(delivery, job)",
+        "except AWAY:\n        _take_back(delivery, job)",
         "except (OperationalError, InterfaceError):",
         f"{MEANWHILE}test_an_intent_whose_commit_was_not_answered_is_taken_back",
     ),

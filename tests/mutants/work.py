@@ -9,6 +9,7 @@ VERBS, DURABLE, OUTCOMES, RESULTS = (
 ARGUMENTS = "tests/jobs/test_arguments.py::"
 RACES = "tests/jobs/test_interleavings.py::"
 HOLDING = "tests/jobs/test_holding.py::"
+SAID = "tests/jobs/test_running.py::"
 
 HOLD = [
     mutant(
@@ -127,6 +128,41 @@ RUN = [
         "range(1)",
         f"{DURABLE}test_an_outcome_that_the_database_would_not_take_is_recorded_when_it_does",
         "tests/notifications/test_email_accidents.py::test_what_the_server_took_is_sent_although_the_database_hiccups",
+    ),
+    mutant(
+        "insist: a database that is read-only for a moment refuses the outcome",
+        "jobs/recorder.py:insist",
+        "except connections.AWAY as exc:",
+        "except connections.AWAY[:2] as exc:",
+        f"{OUTCOMES}test_an_outcome_waits_for_a_database_that_is_read_only_between_two_primaries",
+    ),
+    mutant(
+        "result: whatever is empty passes for JSON",
+        "jobs/payload.py:storable",
+        "type(value) in PLAIN and not value",
+        "not value",
+        "tests/jobs/test_odd_results.py::test_it_costs_the_others_of_its_message_nothing",
+    ),
+    mutant(
+        "progress: ends the job when the database is away",
+        "jobs/running.py:Running._write",
+        "except connections.AWAY as exc:",
+        "except ZeroDivisionError as exc:",
+        f"{SAID}test_a_job_whose_last_progress_cannot_be_written_has_succeeded_all_the_same",
+    ),
+    mutant(
+        "progress: holds the row until the body's transaction ends",
+        "jobs/running.py:Running._write",
+        "if _depth() > self._depth:",
+        "if False:",
+        f"{SAID}test_what_an_atomic_job_said_before_it_failed_is_kept",
+    ),
+    mutant(
+        "executor: fails what is done and has a next step to store",
+        "jobs/executor.py:_trace",
+        'verdict.verb = "rescue"',
+        "pass",
+        f"{SAID}test_a_job_whose_next_step_could_not_be_stored_is_tried_again_and_not_failed",
     ),
     mutant(
         "record: an outcome that cannot be stored leaves it running",

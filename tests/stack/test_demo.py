@@ -253,4 +253,4 @@ def test_interrupted_it_leaves_nothing_behind(command, tmp_path, mark):
 
 def test_a_length_that_shows_nothing_is_refused(command):
     done = subprocess.run([*command, "--seconds=3"], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (1, "CommandError: --seconds 3 is not between 10 and 3600.\n")
+    assert (done.returncode, done.stderr) == (1, "Error: --seconds 3 is not between 10 and 3600.\n")

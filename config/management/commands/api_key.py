@@ -16,13 +16,13 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from jobs.access import ApiKey
 from jobs.api import keys
 from jobs.api.scopes import SCOPES
 from jobs.management import words
+from jobs.management.operator import OperatorCommand
 from jobs.management.terminal import NotDone, Terminal, Usage
 from jobs.management.verbs import verb
 
@@ -30,9 +30,8 @@ LONGEST_DAYS = 36_500
 COLUMNS = ("prefix", "name", "state", "until", "last_used", "scopes")
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Make, list, rotate and revoke keys of the API."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -8,10 +8,9 @@ from argparse import ArgumentParser
 from typing import Any
 from urllib.parse import ParseResult, urlsplit
 
-from django.core.management.base import BaseCommand
-
 from config.environment import BASE_DIR, Read, env
 from jobs.management import terminal
+from jobs.management.operator import OperatorCommand
 from jobs.management.terminal import NotDone, Terminal
 
 MASK = "********"
@@ -20,7 +19,7 @@ QUERY = re.compile(r"(?<=[?&])([^=&]*(?:pass|secret|token|key|auth)[^=&]*)=[^&;#
 HARMLESS = {"JOBS_KEEP_KEYS_DAYS", "API_RATE_OF_KEY"}
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Every variable that the settings read, its value (secrets masked) and where it came from."
     requires_system_checks: tuple[str, ...] = ()  # what is wrong with the settings is why one looks at them
 

@@ -14,16 +14,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from rich.console import Console
 
 from config.environment import BASE_DIR
+from jobs.management.operator import OperatorCommand
 
 # Settings of the user's own installation that must not reach the demo's.
 FOREIGN = ("DATABASE_URL", "BROKER_URL", "EMAIL_URL", "PUBLIC_URL", "SECRET_KEY")
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Start a stack of its own on a throw-away directory, import the sample files, cancel, move and pay something "
         "while reminders go out, and compare the database with the mails that arrived. Exit code 0: all is right."

@@ -12,15 +12,14 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand
 from django.db import IntegrityError
 
 from config.environment import env
+from jobs.management.operator import OperatorCommand
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Create the admin user unless there is one."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def handle(self, *args: Any, **options: Any) -> None:
         named: str = env.str("ADMIN_USER", default="")

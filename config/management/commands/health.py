@@ -9,12 +9,13 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 
 from config import health
 from jobs.management import terminal
+from jobs.management.operator import OperatorCommand
 from jobs.management.terminal import Terminal, shown
 
 CHECKS: dict[str, Callable[..., HttpResponse]] = {
@@ -25,7 +26,7 @@ CHECKS: dict[str, Callable[..., HttpResponse]] = {
 VERDICTS = ("healthy", "ready")
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Whether the database is ready, and workers and queues do their work. Exit codes: 0 yes, 1 no."
     requires_system_checks: tuple[str, ...] = ()  # they would end with a traceback while the database is away
 

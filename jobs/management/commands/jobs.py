@@ -16,10 +16,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from celery import current_app
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
 from jobs.management import figures, looking, making, moving, ordering, stopping, tidying, watching
+from jobs.management.operator import OperatorCommand
 from jobs.management.terminal import ERROR, Terminal
 
 GROUPS = (looking, making, ordering, stopping, tidying, moving, figures, watching)
@@ -31,9 +32,8 @@ CODES = (
 )
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Look at jobs, make them, and tell them what to do."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=CODES, **kwargs)

@@ -6,16 +6,14 @@ The log and the admin's clock page say why nothing was sent.
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from jobs import ticks
 from jobs.management import terminal
+from jobs.management.operator import OperatorCommand
 from jobs.management.terminal import Terminal
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Believe the database's clock again and send what is due."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         terminal.add_options(parser)

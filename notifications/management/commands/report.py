@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from jobs.management.operator import OperatorCommand
 from notifications import timing
 from notifications.reports import figures, periods
 from notifications.reports.documents import Document
@@ -23,9 +24,8 @@ WRONG_INPUT = 2
 FORMS = (".html", ".pdf", ".txt", ".json")
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Count and write the report of a day, a week or a month: messages, bookings, reminders, payments, jobs."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", choices=periods.KINDS)

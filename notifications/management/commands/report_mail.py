@@ -9,9 +9,8 @@ from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand
-
 from jobs.management import terminal, words
+from jobs.management.operator import OperatorCommand
 from jobs.management.terminal import NotDone, Terminal, Usage
 from notifications.models import ReportMail
 from notifications.reports import mail_ends
@@ -20,9 +19,8 @@ MOST = 100
 COLUMNS = ("id", "report", "user", "detail")
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "List the mails of reports that are in doubt, or say what became of one."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         terminal.add_options(parser)

@@ -8,9 +8,9 @@ from argparse import ArgumentParser
 from collections import Counter
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from jobs.management.operator import OperatorCommand
 from notifications import zones
 from notifications.changes import CHUNK
 from notifications.imports.outcomes import tally
@@ -20,9 +20,8 @@ from notifications.models import Booking, Payment
 from notifications.reconciler import reconcile
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Make the reminders of all upcoming bookings and open payments match the rules."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")

@@ -9,9 +9,10 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import override
 
+from jobs.management.operator import OperatorCommand
 from notifications import trials
 from notifications.channels import CHANNELS
 
@@ -25,9 +26,8 @@ def login() -> str:
         return "command line"
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Send one message by a channel to any address, and show what its provider said."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("channel", choices=sorted(CHANNELS))

@@ -15,11 +15,12 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from jobs.management.operator import OperatorCommand
 from notifications import rule_files
 from notifications.management import calendars
 from notifications.management.importing import tenant
@@ -32,9 +33,8 @@ LONGEST = 366  # days
 YEARS = (1970, 2200)
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Show what would go out in the next days, by the stored rules or by those of a file. Writes nothing."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--days", type=int, default=7, help="how many, with the first (default: 7)")

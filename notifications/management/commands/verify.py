@@ -12,10 +12,10 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model
 
+from jobs.management.operator import OperatorCommand
 from notifications.verify import CHECKS, Check, counted, with_room
 
 BROKEN = 1
@@ -27,9 +27,8 @@ def rows(text: str) -> int:
     return int(text)
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Check the whole database against the promises: nothing lost, twice, after a cancel, early or late."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="a JSON object instead of a list")

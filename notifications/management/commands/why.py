@@ -12,12 +12,13 @@ from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from jobs.management.operator import OperatorCommand
 from notifications.models import Booking, Payment
 from notifications.occurrences import Anchor
 from notifications.why import Answer, NotFound, find, why
@@ -26,9 +27,8 @@ NOT_FOUND = 3
 COLOURS = {"sent": "green", "planned": "cyan", "sending": "cyan", "refused": "red", "in_doubt": "magenta"}
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Tell why each reminder of a booking or payment went out, waits, or did not go out."
-    requires_system_checks = ("jobs", "punctual")  # the settings; the others import every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("which", help="number, external id, or the id of a delivery")
