@@ -89,10 +89,10 @@ deploy-check: $(VENV)/.runtime ## Django's checks with production settings; warn
 migrations-check: $(VENV)/.runtime ## Fail when a model change lacks its migration
 	@$(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run
 
-test-postgres: $(VENV)/.dev ## Run the tests on PostgreSQL and Redis, if they answer here
+test-postgres: $(VENV)/.dev ## Run the tests that use the database on PostgreSQL and Redis, if they answer here
 	@if $(BIN)/python -c 'import psycopg, sys; psycopg.connect(sys.argv[1].replace("postgres://", "postgresql://"), connect_timeout=3)' "$(POSTGRES_URL)" 2>/dev/null \
 	  && $(BIN)/python -c 'import redis, sys; redis.Redis.from_url(sys.argv[1], socket_connect_timeout=3).ping()' "$(REDIS_URL)" 2>/dev/null; then \
-		DATABASE_URL="$(POSTGRES_URL)" BROKER_URL="$(REDIS_URL)" $(BIN)/python -m pytest -n 2 -m "not faults and not stack and not browser"; \
+		DATABASE_URL="$(POSTGRES_URL)" BROKER_URL="$(REDIS_URL)" $(BIN)/python -m pytest -n 2 --of-the-database -m "not faults and not stack and not browser"; \
 	else \
 		echo "Skipped test-postgres: no answer from $(POSTGRES_URL) or $(REDIS_URL). Set POSTGRES_URL and REDIS_URL to try others."; \
 	fi

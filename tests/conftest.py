@@ -14,12 +14,16 @@ import hypothesis
 import pytest
 from celery import current_app as _current_app
 from django.db import connection
+from kombu.transport import memory
 
 from jobs import testing
 from jobs.hold import Witness
 from notifications.channels import email, email_apis, sms, webhook
 from notifications.models import ReminderRule
-from tests import probes  # noqa: F401  registers the sample tasks
+from tests import (
+    probes,  # noqa: F401  registers the sample tasks
+    selection,
+)
 
 # How long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -32,24 +36,25 @@ for number in (signal.SIGINT, signal.SIGQUIT):
 
 InProcessWorker = testing.Worker
 current_app: Any = _current_app  # its channel is the in-process transport's, which the stubs do not know
-# Every case of a large table, or a process for each: not what one wants to wait for after each change.
-WIDE = {
-    *(f"jobs/test_{name}.py" for name in ("command_processes", "ledger_machine", "occurrences", "plans")),
-    *(
-        f"notifications/test_{name}.py"
-        for name in ("delivery_machine", "permission_matrix", "simulation", "tenant_forms", "tenant_pages")
-    ),
-    *(f"api/test_{name}.py" for name in ("hostile_fields", "matrix", "tenants_everywhere")),
-    *("library/test_files.py", "model/test_model.py", "reports/test_mails.py", "reports/test_mail_accidents.py"),
-    *("test_attacks_on_privacy.py", "test_operator_commands.py", "test_roles.py"),
-}
 SERVERS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(selection.OPTION, action="store_true", help="only tests that use it (tests/selection.py)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return selection.can_be_left_out(collection_path, config.getoption("markexpr")) or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if str(item.path.relative_to(Path(__file__).parent)) in WIDE:
+        if selection.is_wide(item.path):
             item.add_marker(pytest.mark.wide)
+    if config.getoption(selection.OPTION):
+        others = [item for item in items if not selection.uses_database(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +86,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 @pytest.fixture(autouse=True)
 def _empty_broker() -> None:
     """The in-process broker is global: what one test left there is not the next one's."""
-    with current_app.connection_for_write() as connection:
-        for queue in current_app.amqp.queues:
-            connection.default_channel.queue_purge(queue) if _declared(connection, queue) else None
+    if not current_app.amqp.queues.keys() <= memory.Channel.queues.keys():
+        with current_app.connection_for_write() as connection:
+            for queue in current_app.amqp.queues.values():
+                queue(connection.default_channel).declare()
+    for kept in memory.Channel.queues.values():
+        with kept.mutex:
+            kept.queue.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -108,11 +117,6 @@ def _by_day(request: pytest.FixtureRequest) -> None:
     if uses_rules and request.node.get_closest_marker("django_db") and not request.node.get_closest_marker("night"):
         request.getfixturevalue("db")
         ReminderRule.objects.update(quiet_from=None, quiet_until=None)
-
-
-def _declared(connection: Any, queue: str) -> bool:
-    current_app.amqp.queues[queue](connection.default_channel).declare()
-    return True
 
 
 @pytest.fixture
