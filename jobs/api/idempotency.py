@@ -29,7 +29,7 @@ from jobs.ids import new_id
 
 LEASE = timedelta(minutes=2)  # more than any request is given
 LONGEST = 255
-KEY = re.compile(f"[!-~]{{0,{LONGEST}}}")
+KEY = re.compile(f"[!-~]{{1,{LONGEST}}}")
 HEADERS = ("Content-Type", "Location")
 # openapi_extra of an operation whose answer is a secret: it would be readable in the table. Asked twice, it acts twice.
 NOT_KEPT = {"x-answer-not-kept": True}
@@ -76,10 +76,10 @@ def is_kept(told: Mapping[str, Any] | None) -> bool:
 
 def key_of(request: HttpRequest) -> str:
     """Raises Problem 422 for one that cannot be kept."""
-    key = request.headers.get("Idempotency-Key", "")
-    if not KEY.fullmatch(key):
-        raise Problem(422, f"Idempotency-Key takes up to {LONGEST} ASCII letters without spaces, such as a UUID.")
-    return key
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not KEY.fullmatch(key):  # an empty one too: who sends it believes that it protects him
+        raise Problem(422, f"Idempotency-Key takes 1 to {LONGEST} ASCII letters without spaces, such as a UUID.")
+    return key or ""
 
 
 def once(request: HttpRequest, caller: str, key: str, raw: bytes, act: Act) -> HttpResponse:
