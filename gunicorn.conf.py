@@ -7,7 +7,7 @@ import os
 
 bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
+worker_class = "config.serving.web.Worker"  # gthread, with an end to slow clients
 threads = 4
 
 # The master imports the application, so wrong settings or missing migrations end it with one line.

@@ -5,7 +5,8 @@ make no difference. A name may come with a reader of its payload: it says what t
 go in with the job. A reader asks itself what its caller may; so a task that only the application calls has a door.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -29,6 +30,7 @@ class Ask:
     pk: UUID
     person: Person
     tenant: str
+    known: Any = None  # what was gathered for all calls of its request
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Meant:
 
 
 Reader = Callable[[dict[str, Any], Ask], Meant]
+Gather = Callable[[Sequence[tuple[dict[str, Any], str]], Person], Any]  # payloads with their tenants: `Ask.known`
+Gathered = dict[Gather, Any]
 Payload = TypeVar("Payload", bound="Theirs")
 
 
@@ -54,15 +58,19 @@ class Theirs(BaseModel):
 class Alias:
     task: str
     reads: Reader | None = None
+    gathers: Gather | None = None
 
 
 _names: dict[str, Alias] = {}
 
 
-def register(task: str, *names: str, reads: Reader | None = None) -> None:
-    """Let `names` mean the task. Raises ValueError for a name that means another one."""
+def register(task: str, *names: str, reads: Reader | None = None, gathers: Gather | None = None) -> None:
+    """Let `names` mean the task. Raises ValueError for a name that means another one.
+
+    What a reader would look up for each call `gathers` finds for all of a request, with the same statements.
+    """
     for name in names:
-        if _names.setdefault(_plain(name), Alias(task, reads)).task != task:
+        if _names.setdefault(_plain(name), Alias(task, reads, gathers)).task != task:
             raise ValueError(f"{name!r} means {_names[_plain(name)].task!r} already.")
 
 
@@ -81,16 +89,37 @@ def of(task: str) -> list[str]:
     return sorted(name for name, known in _names.items() if known.task == task)
 
 
+def gathered(calls: Iterable[tuple[str, Mapping[str, Any], str]], person: Person) -> Gathered:
+    """What readers want to know of these calls: their names, payloads and tenants."""
+    asked: dict[Gather, list[tuple[dict[str, Any], str]]] = defaultdict(list)
+    for name, data, tenant in calls:
+        if is_read(name) and (gather := _names[_plain(name)].gathers):
+            asked[gather].append((dict(data), tenant))
+    return {gather: gather(found, person) for gather, found in asked.items()}
+
+
 def job(
-    kind: "Durable", name: str, args: Sequence[Any], data: Mapping[str, Any], person: Person, **options: Any
+    kind: "Durable",
+    name: str,
+    args: Sequence[Any],
+    data: Mapping[str, Any],
+    person: Person,
+    known: Gathered | None = None,
+    **options: Any,
 ) -> Job:
-    """The row of a call of `kind` by that name, not yet inserted. Raises as `Durable.job`, and PermissionDenied."""
+    """The row of a call of `kind` by that name, not yet inserted. Raises as `Durable.job`, and PermissionDenied.
+
+    `known` is what was gathered for this call and others.
+    """
     if not is_read(name):
         return kind.job(args, data, **options)
     if args:
         raise TypeError(f"{name} takes its arguments by name")
-    read: Any = _names[_plain(name)].reads
-    ask = Ask(new_id(), person, str(options.get("tenant") or ""))
+    alias, tenant = _names[_plain(name)], str(options.get("tenant") or "")
+    read: Any = alias.reads
+    if alias.gathers and known is None:
+        known = gathered([(name, data, tenant)], person)
+    ask = Ask(new_id(), person, tenant, known[alias.gathers] if known and alias.gathers else None)
     said: Meant = read(dict(data), ask)
     if options.get("priority") is None:
         options["priority"] = said.priority

@@ -22,7 +22,7 @@ from jobs.durable import AWAY, Durable, Priority
 from jobs.ids import new_id
 from jobs.library import downloads, storage
 from jobs.library.people import Person
-from notifications import direct_sending, direct_words, trials
+from notifications import direct_sending, direct_words, trials, wording
 from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Channel, Customer, DirectMessage, InboxItem
 
@@ -92,13 +92,20 @@ def write(wanted: Wanted, person: Person, *, pk: UUID | None = None) -> DirectMe
     return DirectMessage.objects.get(pk=message.pk)
 
 
-def prepared(wanted: Wanted, person: Person, pk: UUID) -> DirectMessage:
-    """The row, not yet inserted.
+def prepared(
+    wanted: Wanted,
+    person: Person,
+    pk: UUID,
+    *,
+    known: Customer | None = None,
+    words: direct_words.Find = wording.words,
+) -> DirectMessage:
+    """The row, not yet inserted. `known` is the customer, where the caller has looked, and `words` finds a template's.
 
     Raises ValueError for a recipient or words that there are not, PermissionDenied for whoever may not.
     """
     insist(person)
-    customer = _customer(wanted.customer, person)
+    customer = known if known and known.pk == wanted.customer else _customer(wanted.customer, person)
     tenant = customer.tenant if customer else person.tenant
     if person.scope.tenants is not None and tenant not in person.scope.tenants:
         raise PermissionDenied("Say for which of your tenants this message is.")
@@ -121,7 +128,7 @@ def prepared(wanted: Wanted, person: Person, pk: UUID) -> DirectMessage:
         send_at=wanted.send_at or now,
         useful_until=(wanted.send_at or now) + wanted.useful_for if wanted.useful_for else None,
     )
-    direct_words.check(message)
+    direct_words.check(message, words)
     return message
 
 

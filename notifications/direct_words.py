@@ -6,6 +6,7 @@ Used by `direct` when it is written, so that a mistake is told at once, and by `
 that a changed name is right.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +19,14 @@ from notifications.channels.base import Attachment, Message
 from notifications.models import Channel, DirectMessage
 from notifications.wording import Words
 
+Find = Callable[[str, str, str, str], Words]
 OURS = frozenset({"customer", "locale", "level", "unsubscribe_url", "unsubscribe_text"})
 
 
-def check(message: DirectMessage) -> None:
-    """Raises ValueError for words that cannot be said."""
+def check(message: DirectMessage, words: Find = wording.words) -> None:
+    """Raises ValueError for words that cannot be said. `words` finds a template's."""
     try:
-        said = _said(message)
+        said = _said(message, words)
     except wording.BadTemplate as exc:
         raise ValueError(str(exc)) from None
     if message.channel in (Channel.EMAIL, Channel.INBOX) and not said.subject:
@@ -53,11 +55,11 @@ def render(message: DirectMessage) -> Message:
     return Message(to=address(message), subject=said.subject, text=text, html=said.html, **extra)
 
 
-def _said(message: DirectMessage) -> Words:
+def _said(message: DirectMessage, words: Find = wording.words) -> Words:
     locale = message.customer.locale if message.customer else "en"
     own = Words(message.subject, message.text, message.html)
     if message.message:
-        found = wording.words(message.message, message.channel, locale, message.tenant)
+        found = words(message.message, message.channel, locale, message.tenant)
         own = replace(found, subject=message.subject or found.subject)
     return own.say(_facts(message, locale))
 

@@ -4,7 +4,8 @@ Registered by the app when it starts. The promise: whom a message is for, and wh
 (`direct`), and it is written by the rules that hold for `/messages`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 from uuid import UUID
 
@@ -15,11 +16,11 @@ from jobs import aliases, ledger
 from jobs.aliases import Ask, Meant, Reader, Theirs, checked
 from jobs.durable import PayloadError, Priority
 from jobs.library.people import Person
-from notifications import direct, timing
+from notifications import direct, recipients, timing
 from notifications.models import Channel, Customer, DirectMessage
+from notifications.recipients import REVEAL, Known
 from notifications.reports import periods, reports
 
-REVEAL = "notifications.reveal_customer"
 Id = str | int
 
 
@@ -61,12 +62,16 @@ def _reader(shape: type[Message], channel: Channel) -> Reader:
         direct.insist(ask.person)
         said = checked(shape, data, f"notifications.{direct.TASKS[channel].name.rpartition('.')[2]}")
         wanted = said.model_dump(exclude={"to", "customer", "priority"}, mode="json")
-        wanted |= _to_whom(said, channel, ask) | {"channel": channel}
+        found = _to_whom(said, ask)
+        wanted |= {"customer": found.pk} if found else {"address": getattr(said, "to", "")}
+        wanted |= {"channel": channel}
         if channel == Channel.INBOX:
             wanted |= {"subject": wanted["subject"] or said.text[:100].partition("\n")[0]}
             wanted |= {"level": "info"} if wanted["level"] == "push" else {}
         try:
-            message = direct.prepared(direct.Wanted.model_validate(wanted), _for(ask), ask.pk)
+            message = direct.prepared(
+                direct.Wanted.model_validate(wanted), _for(ask), ask.pk, known=found, words=ask.known.words
+            )
         except ValidationError as exc:
             raise PayloadError(str(exc.errors()[0]["msg"]).removeprefix("Value error, ")) from None
         except ValueError as exc:
@@ -92,16 +97,14 @@ def _due(message: DirectMessage) -> Callable[[ledger.Job], list[DirectMessage]]:
     return rows
 
 
-def _to_whom(said: Any, channel: Channel, ask: Ask) -> dict[str, Any]:
-    """A customer of the tenant where there is one, since that asks for their consent; else the address."""
-    theirs = Customer.objects.filter(tenant=ask.tenant)
+def _to_whom(said: Any, ask: Ask) -> Customer | None:
+    """A customer of the tenant where there is one, since that asks for their consent; None: the address."""
+    known: Known = ask.known
     to = getattr(said, "to", "")
     if said.customer is not None:
-        found = theirs.filter(external_id=str(said.customer)).first()
-        if found is None and str(said.customer).isdecimal() and len(str(said.customer)) < 19:
-            found = theirs.filter(pk=int(said.customer)).first()
+        found = known.named(ask.tenant, str(said.customer))
         if found is not None:
-            return {"customer": found.pk}
+            return found
         if not to:
             why = f"Argument customer: the tenant {ask.tenant!r} has no customer {said.customer!r}."
             raise PayloadError(why, "customer")
@@ -112,11 +115,20 @@ def _to_whom(said: Any, channel: Channel, ask: Ask) -> dict[str, Any]:
         )
     if not ask.person.may(REVEAL):  # also where it is a customer's: who may not see addresses would learn whose it is
         raise PermissionDenied(f"Writing to an address needs the permission {REVEAL}; name a customer.")
-    column = "email__iexact" if channel == Channel.EMAIL else "phone"
-    known = list(theirs.filter(**{column: to.strip()})[:2])
-    if len(known) == 1:
-        return {"customer": known[0].pk}
-    return {"address": to}
+    return known.at(ask.tenant, to)
+
+
+def _gatherer(shape: type[Message], channel: Channel) -> aliases.Gather:
+    """What the reader of that shape asks, for all payloads at once; what is no such payload it refuses itself."""
+
+    def gather(calls: Sequence[tuple[dict[str, Any], str]], person: Person) -> Known:
+        said = []
+        for data, tenant in calls:
+            with suppress(ValidationError):
+                said.append((shape.model_validate(data), tenant))
+        return recipients.gathered(channel, said, person)
+
+    return gather
 
 
 class Generated(Theirs):
@@ -140,13 +152,18 @@ def _report(data: dict[str, Any], ask: Ask) -> Meant:
     return Meant(said.model_dump() | {"users": users, "tenant": ask.tenant})
 
 
+NAMES: list[tuple[type[Message], Channel, tuple[str, ...]]] = [
+    (Email, Channel.EMAIL, ("EMAIL_SEND", "email.send", "send_email", "email_notification")),
+    (Welcome, Channel.EMAIL, ("send-welcome",)),
+    (Sms, Channel.SMS, ("SMS_SEND", "sms.send", "send_sms", "sms_notification")),
+    (Notice, Channel.INBOX, ("USER_NOTIFICATION", "user.notification", "send-notification")),
+]
+TASKS = {Channel.EMAIL: "send_email", Channel.SMS: "send_sms", Channel.INBOX: "notify"}
+
+
 def register() -> None:
     """Called once, by the app registry."""
-    email, sms, inbox = (f"notifications.{name}" for name in ("send_email", "send_sms", "notify"))
-    read = _reader(Email, Channel.EMAIL)
-    aliases.register(email, "EMAIL_SEND", "email.send", "send_email", "email_notification", reads=read)
-    aliases.register(email, "send-welcome", reads=_reader(Welcome, Channel.EMAIL))
-    aliases.register(sms, "SMS_SEND", "sms.send", "send_sms", "sms_notification", reads=_reader(Sms, Channel.SMS))
-    read = _reader(Notice, Channel.INBOX)
-    aliases.register(inbox, "USER_NOTIFICATION", "user.notification", "send-notification", reads=read)
+    for shape, channel, names in NAMES:
+        task, read = f"notifications.{TASKS[channel]}", _reader(shape, channel)
+        aliases.register(task, *names, reads=read, gathers=_gatherer(shape, channel))
     aliases.register("notifications.mail_report", "REPORT_GENERATE", "report_generation", reads=_report)

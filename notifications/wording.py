@@ -5,7 +5,7 @@ the facts of `rendering` can be said, and a placeholder that is not known is an 
 in the customer's locale, then in its language, then in English.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -58,13 +58,21 @@ class Words:
         return Words(subject, _render("text", self.text, facts).strip() + "\n", _page(self.html, facts))
 
 
-def words(message: str, channel: str, locale: str, tenant: str = "") -> Words:
-    """One query: in each language the tenant's own, then those of all tenants, then the ones that are shipped.
+def words(
+    message: str, channel: str, locale: str, tenant: str = "", *, among: Sequence[MessageTemplate] | None = None
+) -> Words:
+    """In each language the tenant's own, then those of all tenants, then the ones that are shipped.
+
+    One query; none where the rows that may be meant are known, and the words are found `among` them.
 
     Raises BadTemplate if there are no words for this message and channel.
     """
     channel = INSTEAD.get(Channel(channel), Channel(channel)).value
-    rows = MessageTemplate.objects.filter(message=message, channel=channel, tenant__in={"", tenant})
+    rows: Iterable[MessageTemplate]
+    if among is None:
+        rows = MessageTemplate.objects.filter(message=message, channel=channel, tenant__in={"", tenant})
+    else:
+        rows = [row for row in among if (row.message, row.channel) == (message, channel) and row.tenant in ("", tenant)]
     own = {row.locale.lower(): row for row in sorted(rows, key=lambda row: row.tenant)}
     for name in _locales(locale):
         if name in own:

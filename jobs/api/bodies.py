@@ -5,6 +5,7 @@ size and depth; what does not gets a 4xx that says which limit it met.
 """
 
 import json
+import math
 import re
 from typing import Any
 
@@ -19,6 +20,7 @@ from jobs.api.problems import Problem
 LARGEST = 1024 * 1024  # bytes
 DEEPEST = 32
 LONGEST_QUERY = 8_000  # bytes
+LONGEST_NUMBER = 300  # digits
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # NUL, and halves of surrogate pairs: no database takes them
 
 
@@ -44,13 +46,19 @@ def _read(request: HttpRequest) -> Any:
         raise Problem(415, "Send the body as it is, not compressed.")
     raw = raw_of(request)
     try:
-        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+        body = json.loads(raw.decode("utf-8"), **HOOKS)
     except RecursionError:
         raise Problem(400, f"The body is nested deeper than {DEEPEST}.") from None
     except ValueError as exc:  # not JSON, not UTF-8, a number of thousands of digits
         raise Problem(400, f"The body is not JSON: {exc}") from exc
     check(body)
     return body
+
+
+def check_none(raw: bytes) -> None:
+    """Of an operation that reads none. Raises Problem 422: what is said there would be ignored."""
+    if b"".join(raw.split()) not in (b"", b"{}"):
+        raise Problem(422, "This takes no body, and would ignore what it says. Leave it out.")
 
 
 def raw_of(request: HttpRequest) -> bytes:
@@ -112,3 +120,25 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
+
+
+def _whole(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"a number has more than {LONGEST_NUMBER} digits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    """1e400 would be read as Infinity, which JSON has not: PostgreSQL would not keep it."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:100]} is too large a number")
+    return number
+
+
+HOOKS: dict[str, Any] = {
+    "object_pairs_hook": _once,
+    "parse_constant": _no_number,
+    "parse_int": _whole,
+    "parse_float": _finite,
+}

@@ -6,6 +6,8 @@ reason, and never ignored.
 """
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -111,8 +113,8 @@ class Clock:
         return self.read[text]
 
 
-def made(call: JobCall, who: Caller, clock: Clock) -> Job:
-    """The row, not yet inserted. Raises Problem 403 or 422, which names the field."""
+def made(call: JobCall, who: Caller, clock: Clock, known: aliases.Gathered | None = None) -> Job:
+    """The row, not yet inserted. Raises Problem 403 or 422, which names the field. `known`: see `gathered`."""
     name = _named_once(call)
     kind = named(name, who, read=True)
     said = _said(call)
@@ -133,15 +135,33 @@ def made(call: JobCall, who: Caller, clock: Clock) -> Job:
         "now": clock.now,
         **_time(call, said["delay"], clock),
     }
-    return filled(kind, call.args, call.data, options, alias=name, who=who)
+    return filled(kind, call.args, call.data, options, alias=name, who=who, known=known)
+
+
+def gathered(calls: Iterable[JobCall], who: Caller) -> aliases.Gathered:
+    """What readers of others' payloads look up, once for all calls of a request."""
+    asked = []
+    for call in calls:
+        with suppress(Problem):  # told where the call is made
+            asked.append((call.task or call.type, call.data, who.tenant_for(call.tenant)))
+    return aliases.gathered(asked, who.person())
 
 
 def filled(
-    kind: Durable, args: list[Any], data: Arguments, options: dict[str, Any], *, alias: str = "", who: Any = None
+    kind: Durable,
+    args: list[Any],
+    data: Arguments,
+    options: dict[str, Any],
+    *,
+    alias: str = "",
+    who: Any = None,
+    known: aliases.Gathered | None = None,
 ) -> Job:
     """The row of a call with these arguments and our own options of it; `who` by the name that they used."""
     try:
-        return aliases.job(kind, alias, args, data, who.person(), **options) if who else kind.job(args, data, **options)
+        if who is None:
+            return kind.job(args, data, **options)
+        return aliases.job(kind, alias, args, data, who.person(), known, **options)
     except PermissionDenied as exc:
         raise Problem(403, f"task: {exc}") from exc
     except PayloadError as exc:

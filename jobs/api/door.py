@@ -62,6 +62,8 @@ def _change(request: HttpRequest, operation: Operation, caller: Caller | None, r
     raw = bodies.raw_of(request)
     if _has_body(operation):
         bodies.read(request)
+    else:
+        bodies.check_none(raw)
     key = idempotency.key_of(request)
     by = caller.name if caller else ""
 

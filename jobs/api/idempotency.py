@@ -19,17 +19,17 @@ from uuid import UUID
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Concat, Now
 from django.http import HttpRequest, HttpResponse
 
-from jobs.access import IdempotentRequest
+from jobs.access import ApiKey, IdempotentRequest
 from jobs.api.problems import Problem, answer
 from jobs.ids import new_id
 
 LEASE = timedelta(minutes=2)  # more than any request is given
 LONGEST = 255
-KEY = re.compile(f"[!-~]{{0,{LONGEST}}}")
+KEY = re.compile(f"[!-~]{{1,{LONGEST}}}")
 HEADERS = ("Content-Type", "Location")
 # openapi_extra of an operation whose answer is a secret: it would be readable in the table. Asked twice, it acts twice.
 NOT_KEPT = {"x-answer-not-kept": True}
@@ -37,6 +37,11 @@ NOT_KEPT = {"x-answer-not-kept": True}
 FORGOTTEN = (
     "This was carried out, and answered with {}. What the answer said is not kept any more, because personal data of "
     "somebody was deleted since. Look at what there is now."
+)
+
+ROTATED = (
+    "This Idempotency-Key was sent with the key that this one replaces, or that replaces it. Ask with that key for "
+    "its answer, or look at what there is now and take a new one."
 )
 
 Act = Callable[[], HttpResponse]
@@ -76,10 +81,10 @@ def is_kept(told: Mapping[str, Any] | None) -> bool:
 
 def key_of(request: HttpRequest) -> str:
     """Raises Problem 422 for one that cannot be kept."""
-    key = request.headers.get("Idempotency-Key", "")
-    if not KEY.fullmatch(key):
-        raise Problem(422, f"Idempotency-Key takes up to {LONGEST} ASCII letters without spaces, such as a UUID.")
-    return key
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not KEY.fullmatch(key):  # an empty one too: who sends it believes that it protects him
+        raise Problem(422, f"Idempotency-Key takes 1 to {LONGEST} ASCII letters without spaces, such as a UUID.")
+    return key or ""
 
 
 def once(request: HttpRequest, caller: str, key: str, raw: bytes, act: Act) -> HttpResponse:
@@ -98,7 +103,23 @@ def once(request: HttpRequest, caller: str, key: str, raw: bytes, act: Act) -> H
             return _replayed(kept, seal)
         if not _taken_over(kept, token):
             return answer(_at_work())
+    elif _rotated(caller, key):
+        IdempotentRequest.objects.filter(pk=kept.pk, token=token).delete()
+        return answer(Problem(409, ROTATED))
     return _done(kept.pk, token, seal, act)
+
+
+def _rotated(caller: str, key: str) -> bool:
+    """Whether the caller asked before, with the key before this one or after it. Their answers are sealed by those.
+
+    After our own row is written: of two requests at once at least one finds the other.
+    """
+    kind, _colon, prefix = caller.partition(":")
+    if kind != "key":
+        return False
+    others = ApiKey.objects.filter(Q(successor__prefix=prefix) | Q(replaces__prefix=prefix))
+    names = others.annotate(caller=Concat(Value("key:"), "prefix")).values("caller")
+    return IdempotentRequest.objects.filter(key=key, caller__in=names).exists()
 
 
 def _at_work() -> Problem:

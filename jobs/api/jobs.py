@@ -15,7 +15,7 @@ from jobs import keys, ledger, orders
 from jobs.api import filters
 from jobs.api.asked import Asked, WhyInQuery
 from jobs.api.callers import Caller, caller, needs
-from jobs.api.calls import Clock, JobCall, made
+from jobs.api.calls import Clock, JobCall, gathered, made
 from jobs.api.paging import Cursor, Limit, Page
 from jobs.api.problems import Problem, not_found
 from jobs.api.shapes import HEAVY, JobDetail, JobOut, Receipt, detail, shown
@@ -73,9 +73,10 @@ def create_jobs(request: HttpRequest, calls: Calls) -> Any:
     """
     who, clock = caller(request), Clock(database_now())
     rows: list[Job | Problem] = []
+    known = gathered(calls.jobs, who)
     for n, call in enumerate(calls.jobs):
         try:
-            rows.append(made(call, who, clock))
+            rows.append(made(call, who, clock, known))
         except Problem as problem:
             if calls.all_or_none:
                 raise _at(n, problem) from problem

@@ -7,13 +7,15 @@ page, whatever is added meanwhile.
 import base64
 import binascii
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import DateTimeField, Q
 from ninja import Schema
 from pydantic import Field
 
+from jobs.api.bodies import UNSTORABLE
 from jobs.api.problems import Problem, invalid
 
 Item = TypeVar("Item")
@@ -42,13 +44,20 @@ def _beyond(rows: Any, columns: list[str], values: list[Any], down: bool) -> Any
     sign, beyond, same = ("lt" if down else "gt"), Q(), Q()
     for name, value in zip(columns, values, strict=True):
         field = rows.model._meta.pk if name == "pk" else rows.model._meta.get_field(name)
-        try:
-            value = field.to_python(value)
-        except (ValidationError, ValueError, OverflowError) as exc:
-            raise _none_of_ours() from exc
+        value = _read(field, value)
         beyond |= same & Q(**{f"{name}__{sign}": value})
         same &= Q(**{name: value})
     return beyond
+
+
+def _read(field: Any, value: Any) -> Any:
+    """As `_value` wrote it. Anybody can write a cursor: a number for a moment, or one out of the calendar."""
+    try:
+        if isinstance(field, DateTimeField):
+            value = datetime.fromisoformat(value).replace(tzinfo=UTC)  # `_value` gives UTC, whatever others write
+        return field.to_python(value)
+    except (ValidationError, TypeError, ValueError, OverflowError) as exc:
+        raise _none_of_ours() from exc
 
 
 def _value(row: Any, name: str) -> Any:
@@ -63,12 +72,11 @@ def write(values: list[Any]) -> str:
 def read(cursor: str, size: int) -> list[Any]:
     """Raises Problem 422 for what is no cursor of this list."""
     try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        values = json.loads(raw)
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, RecursionError) as exc:
         raise _none_of_ours() from exc
     plain = isinstance(values, list) and len(values) == size and all(type(one) in (str, int) for one in values)
-    if not plain or any(isinstance(one, int) and abs(one) >= 2**63 for one in values) or b"\\u0000" in raw:
+    if not plain or any(abs(one) >= 2**63 if isinstance(one, int) else UNSTORABLE.search(one) for one in values):
         raise _none_of_ours()
     return list(values)
 

@@ -104,7 +104,7 @@ def _invalid(found: list[dict[str, Any]]) -> Problem:
 def _field(place: tuple[Any, ...]) -> str:
     """Without where the value stands and the name of our parameter: `run_at`, `jobs.3.task`, or a query's `limit`."""
     inner = place[2:] if place and place[0] == "body" else place[1:]
-    return ".".join(str(part) for part in inner or place)
+    return ".".join(str(part) for part in inner) or place[0]
 
 
 def _summary(errors: list[dict[str, str]]) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
@@ -130,11 +131,13 @@ def told(who: Caller, row: Customer) -> dict[str, Any]:
 def list_customers(request: HttpRequest, filters: Query[Filters], limit: Limit = 50, cursor: Cursor = "") -> Any:
     """Newest first. Filters are joined by and."""
     who, rows = caller(request), reach.customers(caller(request))
-    looks = {"email": "email__iexact", "phone": "phone", "external_id": "external_id"}
+    looks = {"email": "place", "phone": "phone", "external_id": "external_id"}
+    rows = rows.alias(place=Lower("email"))  # its index; Django's `iexact` asks for capitals
     for name in ("search", *looks):
         value = getattr(filters, name)
         if value:
             reach.need_reveal(who, name, "an answer would tell what is masked")
+            value = value.lower() if name == "email" else value
             rows = _searched(rows, value) if name == "search" else rows.filter(**{looks[name]: value})
     if filters.tenant is not None:
         rows = rows.filter(tenant=filters.tenant)

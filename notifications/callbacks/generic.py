@@ -39,7 +39,8 @@ def event(request: HttpRequest) -> HttpResponse:
         return HttpResponseForbidden("signature")
     try:
         content: Any = Webhook(settings.CALLBACK_SECRET).verify(request.body, dict(request.headers))
-    except (WebhookVerificationError, ValueError):  # ValueError: a signature that is no base64, a body that is no JSON
+    except (WebhookVerificationError, ValueError, RecursionError):
+        # ValueError: a signature that is no base64, a body that is no JSON; RecursionError: one that is too deep
         return HttpResponseForbidden("signature")
     try:
         body = Body.model_validate(content)

@@ -9,7 +9,9 @@ from django.test import Client
 
 from jobs.access import ApiCall
 from jobs.api import bodies
+from jobs.models import Job
 from tests.api.callers import Caller, program
+from tests.factories import make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +39,7 @@ HOSTILE = {
     "a NUL in a name": (json.dumps({"a\x00": 1}).encode(), 400),
     "NaN": (b'{"task": "probe.ok", "delay": NaN}', 400),
     "infinity": (b'{"task": "probe.ok", "delay": -Infinity}', 400),
-    "a number beyond floats": (b'{"task": "probe.ok", "delay": 1e400}', 422),
+    "a number beyond floats": (b'{"task": "probe.ok", "delay": 1e400}', 400),
     "a number of 10,000 digits": (b'{"task": "probe.ok", "delay": ' + b"9" * 10_000 + b"}", 400),
     "a name twice": (b'{"task": "probe.ok", "task": "probe.sum"}', 400),
     "33 deep": (b"[" * 34 + b"]" * 34, 400),
@@ -61,6 +63,22 @@ def test_a_hostile_body_is_refused(caller: Caller, raw: bytes, status: int) -> N
     assert response["Content-Type"] == "application/problem+json"
     assert response.json()["detail"]
     assert not ApiCall.objects.exists()
+
+
+def test_a_body_that_is_no_object_is_told_without_our_names(caller: Caller) -> None:
+    assert post(caller, b"[]").json()["errors"][0]["field"] == "body"
+
+
+@pytest.mark.parametrize("said", [b'{"reason": "x"}', b"not JSON", b"[]", b"null"])
+def test_what_an_operation_would_ignore_is_refused(caller: Caller, said: bytes) -> None:
+    job = make_job()
+    response = caller.client.delete(
+        f"/api/v1/jobs/{job.pk}", said, "application/json", headers={"Authorization": f"Bearer {caller.key}"}
+    )
+    assert (response.status_code, response["Content-Type"]) == (422, "application/problem+json")
+    assert "no body" in response.json()["detail"]
+    assert Job.objects.get(pk=job.pk).state == "scheduled" and not ApiCall.objects.exists()
+    assert caller.ask("delete", f"jobs/{job.pk}", {}).status_code == 200
 
 
 def test_a_body_of_another_type_or_compressed_is_refused(caller: Caller) -> None:

@@ -197,3 +197,12 @@ def test_whoever_was_given_up_undoes_what_it_did(monkeypatch: pytest.MonkeyPatch
 
 def test_a_request_without_the_header_has_no_key() -> None:
     assert idempotency.key_of(HttpRequest()) == ""
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "é"], ids=["empty", "a space", "too long", "no ASCII"])
+def test_a_key_that_would_protect_nothing_is_refused(key: str) -> None:
+    caller, job = program("jobs:cancel"), make_job()
+    refused = cancel(caller, job, key)
+    assert (refused.status_code, Job.objects.get(pk=job.pk).state) == (422, "scheduled")
+    assert "Idempotency-Key" in refused.data["detail"]

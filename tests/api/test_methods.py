@@ -39,6 +39,24 @@ def test_every_address_tells_what_it_takes() -> None:
         assert ("HEAD" in allowed(told)) == ("GET" in allowed(told))
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/health/workers", "/health/queues"])
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_probes_are_only_looked_at(path: str, method: str) -> None:
+    strict = Client(enforce_csrf_checks=True)  # as a browser, or curl: no page about cookies
+    response = strict.generic(method.upper(), path)
+    assert (response.status_code, response["Content-Type"]) == (405, MEDIA)
+    assert allowed(response) == allowed(strict.options(path)) == {"GET", "HEAD", "OPTIONS"}
+
+
+@pytest.mark.parametrize("path", ["/api/openapi.json", "/api/docs"])
+def test_the_description_is_only_looked_at(path: str) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    response = strict.post(path)
+    assert (response.status_code, response["Content-Type"]) == (405, MEDIA)
+    told = strict.options(path)
+    assert (told.status_code, told.content, allowed(told)) == (204, b"", {"GET", "HEAD", "OPTIONS"})
+
+
 @pytest.mark.parametrize("code", [200, 401, 404])
 def test_head_is_get_without_its_body(caller: Caller, code: int) -> None:
     job = make_job()

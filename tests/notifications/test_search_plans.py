@@ -9,8 +9,11 @@ from django.utils import timezone
 
 from bench.plans import explained
 from bench.rows import analyze, copies
+from jobs.library.people import trusted
 from notifications import bulk
-from notifications.models import Booking, Customer
+from notifications.models import Booking, Channel, Customer
+from notifications.recipients import Known, Meant
+from tests.api.callers import program
 from tests.factories import HOUR
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_crowd")]
@@ -79,6 +82,22 @@ def test_an_address_is_found_by_its_index() -> None:
         list(bulk.Selection(search="c4711@example.com").bookings())
     assert "customer_begins" in {used for plan in plans for used in plan.indexes}
     assert not [plan for plan in plans if plan.whole]
+
+
+def test_the_api_finds_an_address_by_its_index() -> None:
+    caller = program("customers:read", "customers:reveal")
+    with explained("notifications_customer") as plans:
+        assert [one["id"] for one in caller.get("customers?email=C4711@example.com").data["items"]] == [4711]
+    (plan,) = plans
+    assert "customer_by_email" in plan.indexes and not plan.whole, plan.sql + plan.text
+
+
+def test_addresses_of_others_payloads_are_found_by_their_index() -> None:
+    meant = [Meant("", "", f"C{n}@example.com", "") for n in (17, 4711)]
+    with explained("notifications_customer") as plans:
+        known = Known(Channel.EMAIL, meant, trusted("a test"))
+        assert [known.at("", one.to) for one in meant] == list(Customer.objects.filter(pk__in=(17, 4711)))
+    assert not [plan.sql + plan.text for plan in plans if plan.whole]
 
 
 def test_the_table_is_large_enough_to_tell() -> None:
