@@ -101,10 +101,8 @@ def _take_back(row: DirectMessage, token: int) -> None:
 def _conditions(row: DirectMessage, address: str) -> list[tuple[str, Q]]:
     """What has to hold, and the reason why not where it does not."""
     useful = (Reason.TOO_LATE, Q(useful_until__isnull=True) | Q(useful_until__gt=Now()))
-    if row.customer_id is not None:
-        return [useful, *reach.conditions(row.channel, address)]
-    barred = Suppression.objects.filter(channel=row.channel, address=reach.normalised(row.channel, address))
-    return [useful, (Reason.SUPPRESSED, ~Q(pk__in=[row.pk]) if barred.exists() else Q(pk=row.pk))]
+    of_whom = reach.of_address if row.customer_id is None else reach.conditions
+    return [useful, *of_whom(row.channel, address)]
 
 
 def _explained(row: DirectMessage, address: str, job: ledger.Job) -> str:

@@ -1,6 +1,6 @@
 """Whether a customer may be written to by a channel: an address, consent, and no suppression of the address.
 
-Used by the intent fence as conditions of its UPDATE, by `fallbacks` to choose a channel, and by `consent`. The
+Used by the intent fences as conditions of their UPDATE, by `fallbacks` to choose a channel, and by `consent`. The
 promise: what a customer or a provider said before the intent was written counts, whoever wrote it into the tables.
 """
 
@@ -31,6 +31,22 @@ def conditions(channel: str, address: str) -> list[tuple[str, Q]]:
     return [
         (Reason.NO_ADDRESS, same if address else Q(pk__in=[])),
         (Reason.OPTED_OUT, Q(Exists(said.filter(granted=True))) if opt_in(channel) else not_refused),
+        (Reason.SUPPRESSED, ~Q(Exists(barred))),
+    ]
+
+
+def of_address(channel: str, address: str) -> list[tuple[str, Q]]:
+    """The same for direct messages to an address that names nobody: a customer of the tenant may have it all the same,
+    and what one of them has said about it counts.
+    """
+    having = {
+        Channel.EMAIL: Customer.objects.alias(lower=Lower("email")).filter(lower=normalised(channel, address)),
+        Channel.SMS: Customer.objects.filter(phone=address),
+    }[Channel(channel)]
+    refused = Consent.objects.filter(channel=channel, granted=False)
+    barred = Suppression.objects.filter(channel=channel, address=normalised(channel, address))
+    return [
+        (Reason.OPTED_OUT, ~Q(Exists(refused.filter(customer__in=having.filter(tenant=OuterRef(OuterRef("tenant"))))))),
         (Reason.SUPPRESSED, ~Q(Exists(barred))),
     ]
 
