@@ -1,7 +1,7 @@
 """Money between people and rows: rows count minor units (1250 is twelve euros fifty), people read and type 12.50.
 
-Used by the admin's forms and pages, the importers and the words of messages. The promise: no amount is rounded; one with
-too many decimals is refused; and how many there are is what ISO 4217 says, since that is what programs hand over.
+Used by the admin's forms and pages, the importers and the words of messages. The promise: no amount is rounded; one
+with too many decimals is refused; and how many there are is what ISO 4217 says, since that is what programs hand over.
 """
 
 from copy import copy
@@ -14,7 +14,8 @@ from django.utils.translation import get_language, gettext as _
 MOST = 10**15  # minor units; more is a slip of the hand
 # Babel counts the decimals that people still write. Where coins have gone out of use ISO counts them all the same:
 # 125000 RSD are 1,250 dinars and not a hundred times as much.
-ISO = dict.fromkeys("AFN ALL IRR KPW LAK LBP MGA MMK RSD SLL SOS SYP YER".split(), 2) | {"IQD": 3}
+TWO = ("AFN", "ALL", "IRR", "KPW", "LAK", "LBP", "MGA", "MMK", "RSD", "SLL", "SOS", "SYP", "YER")
+ISO = dict.fromkeys(TWO, 2) | {"IQD": 3}
 
 
 def decimals(currency: str) -> int:

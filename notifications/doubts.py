@@ -39,9 +39,10 @@ def resolve(ids: Iterable[UUID], outcome: str, who: str, reason: str, *, provide
         raise ValueError(f"There is no outcome {outcome!r}. There are {', '.join(OUTCOMES)}.")
     if not who.strip() or not reason.strip():
         raise ValueError("Say who decides, and why: a doubt is resolved for a reason.")
-    verb = {"sent": partial(_sent, provider_id=provider_id), "not_sent": _not_sent, "resend": _resend}[outcome]
+    sent = partial(_sent, provider_id=provider_id)
+    verbs: dict[str, Callable[[UUID, dict[str, str]], bool]] = {"sent": sent, "not_sent": _not_sent, "resend": _resend}
     told = {"detail": f"{outcome}, says {who}: {reason}"}
-    return sum(_resolved(pk, outcome, partial(verb, pk, told), orders.Asked(who, reason)) for pk in ids)
+    return sum(_resolved(pk, outcome, partial(verbs[outcome], pk, told), orders.Asked(who, reason)) for pk in ids)
 
 
 def _resolved(pk: UUID, outcome: str, resolve_it: Callable[[], bool], asked: orders.Asked) -> bool:
