@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import InterfaceError, OperationalError
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from jobs import ledger
 from jobs.durable import Durable, Permanent, Snooze, Stop, insist
-from jobs.library import storage
-from notifications import direct_words, guarantees, reach, wording
+from notifications import attachments, direct_words, guarantees, reach, wording
 from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Message, Receipt, Refused, Unknown
 from notifications.guarantees import QUARANTINE
@@ -57,9 +57,14 @@ def _look(pk: UUID) -> tuple[DirectMessage, datetime]:
 def _rendered(row: DirectMessage) -> Message:
     try:
         return direct_words.render(row)
-    except (wording.BadTemplate, storage.Missing) as exc:
+    except wording.BadTemplate as exc:
         _skip(row, Reason.BROKEN_TEMPLATE, str(exc))
         raise Permanent(str(exc)) from exc
+    except attachments.Withheld as exc:
+        _skip(row, Reason.NO_FILE, str(exc))
+        raise Permanent(str(exc)) from exc
+    except (OSError, SoftTimeLimitExceeded) as exc:  # the machine's fault, or the storage's: later it can be written
+        raise Busy(f"the message could not be written: {type(exc).__name__}") from exc
 
 
 def _recovered(row: DirectMessage, now: datetime) -> DirectMessage:
