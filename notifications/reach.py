@@ -15,8 +15,19 @@ COLUMNS = {Channel.EMAIL: "email", Channel.SMS: "phone", Channel.WEBHOOK: "webho
 
 
 def normalised(channel: str, address: str) -> str:
-    """The address as suppressions have it: mail addresses do not differ by case here."""
-    return address.strip().lower() if channel == Channel.EMAIL else address.strip()
+    """The address as suppressions have it: mail addresses do not differ by case here, nor by their domain's spelling."""
+    return spellings(address.strip())[0] if channel == Channel.EMAIL else address.strip()
+
+
+def spellings(address: str) -> list[str]:
+    """Of a mail address, without capitals: as people write its domain, and as mail servers and providers do."""
+    user, at, domain = address.lower().rpartition("@")
+    try:
+        read = domain.encode("ascii").decode("idna") if "xn--" in domain else domain
+        written = read.encode("idna").decode("ascii")
+    except UnicodeError:
+        return [address.lower()]
+    return list(dict.fromkeys([f"{user}{at}{read}", f"{user}{at}{written}"]))
 
 
 def conditions(channel: str, address: str) -> list[tuple[str, Q]]:
@@ -40,7 +51,7 @@ def of_address(channel: str, address: str) -> list[tuple[str, Q]]:
     and what one of them has said about it counts.
     """
     having = {
-        Channel.EMAIL: Customer.objects.alias(lower=Lower("email")).filter(lower=normalised(channel, address)),
+        Channel.EMAIL: Customer.objects.alias(lower=Lower("email")).filter(lower__in=spellings(address)),
         Channel.SMS: Customer.objects.filter(phone=address),
     }[Channel(channel)]
     refused = Consent.objects.filter(channel=channel, granted=False)
