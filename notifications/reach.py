@@ -15,7 +15,7 @@ COLUMNS = {Channel.EMAIL: "email", Channel.SMS: "phone", Channel.WEBHOOK: "webho
 
 
 def normalised(channel: str, address: str) -> str:
-    """The address as suppressions have it: mail addresses do not differ by case here, nor by their domain's spelling."""
+    """The address as suppressions have it: of mail addresses neither case nor the domain's spelling makes another."""
     return spellings(address.strip())[0] if channel == Channel.EMAIL else address.strip()
 
 
