@@ -9,7 +9,7 @@ from notifications import bookings, consent, invitations, zones
 from notifications.callbacks.record import Event, record
 from notifications.channels import email
 from notifications.channels.base import Message
-from notifications.models import Booking, Customer
+from notifications.models import Booking, Customer, ZoneDatabase
 from tests.factories import DAY, HOUR, alice, make_booking
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +75,6 @@ def test_an_entry_that_a_zone_database_moves_has_a_higher_number() -> None:
     """Calendars have the moment and not the wall's time; under the old number they keep what they have."""
     booking = make_booking(alice(), starts=30 * DAY)
     Booking.objects.filter(pk=booking.pk).update(starts_at=booking.starts_at + HOUR, ends_at=booking.ends_at + HOUR)
-    zones.ZoneDatabase.objects.all().delete()
+    ZoneDatabase.objects.all().delete()
     assert zones.refresh() == 1
     assert (Booking.objects.get(pk=booking.pk).sequence, Customer.objects.count()) == (1, 1)
