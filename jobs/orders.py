@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Case, F, Q, When
+from django.db.models import Case, Exists, F, OuterRef, Q, When
 from django.db.models.functions import Now
 
 from jobs import ledger
@@ -97,6 +97,14 @@ def reprioritise(ids: Collection[uuid.UUID], asked: Asked, priority: int) -> Out
 def states(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
     """Of those that there are, as they are at this moment: for a record of what was asked past these verbs."""
     return dict(Job.objects.filter(pk__among=list(ids)).values_list("pk", "state"))
+
+
+def forget_reasons(ids: Iterable[uuid.UUID]) -> int:
+    """Take away what people wrote when they asked something of these jobs; that they did stays. Returns how many."""
+    told = JobEvent.objects.filter(job__in=list(ids)).exclude(reason="")
+    same = Exists(told.filter(job=OuterRef("pk"), reason=OuterRef("reason")))
+    Job.objects.filter(same, pk__in=told.values("job")).update(reason="")  # a cancel's reason is the job's as well
+    return told.update(reason="")
 
 
 def _told(verb: str, ids: Collection[uuid.UUID], asked: Asked, act: Act) -> Outcomes:

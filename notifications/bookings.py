@@ -94,11 +94,9 @@ def book(
 
 
 def reschedule(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str | None = None) -> Receipt:
-    """Move a booking. Reminders of the old time are withdrawn, the new time gets its own."""
+    """Move a booking. Reminders of the old time are withdrawn, the new time gets its own. To where it is: nothing."""
     when = schedule(starts_at, ends_at, time_zone or booking.time_zone)
-    # Who confirmed the old time has said nothing about the new one.
-    moved = {"revision": F("revision") + 1, "moved_at": Now(), "confirmed_at": None}
-    return _change(booking, **moved, **_next_entry(), **when)
+    return _change(booking, **_moved(when), **_next_entry(), **when)
 
 
 def change(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str, **texts: Any) -> Receipt:
@@ -108,12 +106,17 @@ def change(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zon
     """
     tenants.shared_by(booking.tenant, texts.get("customer"))
     when = schedule(starts_at, ends_at, time_zone) | {key: texts[key] for key in ("customer",) if key in texts}
-    moved = {
+    return _change(booking, **texts | when | _next_entry() | _moved(when))
+
+
+def _moved(when: dict[str, Any]) -> dict[str, Any]:
+    """A new revision, unless it is there already: who hands over the same time every hour must not send news of it."""
+    return {
         "revision": F("revision") + unless_same(when),
         "moved_at": Case(When(**when, then=F("moved_at")), default=Now()),
+        # Who confirmed the old time has said nothing about the new one.
         "confirmed_at": Case(When(**when, then=F("confirmed_at")), default=None),
     }
-    return _change(booking, **texts | when | _next_entry() | moved)
 
 
 def describe(booking: Booking, **texts: str) -> Receipt:

@@ -6,6 +6,7 @@ tables again right before a provider is called.
 """
 
 from collections.abc import Iterable
+from unicodedata import category, normalize
 
 from celery import shared_task
 from django.conf import settings
@@ -16,7 +17,7 @@ from django.db.models.functions import Lower
 from jobs.durable import Durable
 from notifications import outcomes, reconciler
 from notifications.models import Channel, Consent, ConsentEvent, Customer, Suppression
-from notifications.reach import normalised as normalised
+from notifications.reach import normalised as normalised, spellings
 
 Source, Cause = ConsentEvent.Source, Suppression.Cause
 
@@ -107,8 +108,11 @@ def _said(channel: str, address: str, granted: bool, actor: str, evidence: str) 
 
 
 def keyword(text: str) -> str:
-    """What a reply asks for: "stop", "start", or empty. Only a word alone counts: "please don't stop" is a letter."""
-    word = text.strip().strip(".!\"' ").replace("-", "").upper()
+    """What a reply asks for: "stop", "start", or empty. Only a word alone counts: "please don't stop" is a letter.
+
+    However it is written: "Stop!", "OPT OUT", "arrêt", with an emoji; not with signs that turn what is seen around.
+    """
+    word = "".join(sign for sign in normalize("NFKD", text) if sign.isalnum() or category(sign) == "Cf").upper()
     return "stop" if word in STOP else "start" if word in START else ""
 
 
@@ -116,7 +120,7 @@ def having(channel: str, address: str) -> QuerySet[Customer]:
     """The customers with that address, in one order (their rows are locked one after the other)."""
     address = normalised(channel, address)
     which = {
-        Channel.EMAIL: Q(lower_email=address),
+        Channel.EMAIL: Q(lower_email__in=spellings(address)),
         Channel.SMS: Q(phone=address),
         Channel.WEBHOOK: Q(webhook_url=address),
         Channel.INBOX: Q(pk=address) if address.isdecimal() else Q(pk__in=()),

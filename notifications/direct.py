@@ -6,8 +6,7 @@ its provider at most once unless the channel's policy says otherwise, and what n
 """
 
 import re
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -20,15 +19,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from jobs import ledger
 from jobs.durable import AWAY, Durable, Priority
 from jobs.ids import new_id
-from jobs.library import downloads, storage
 from jobs.library.people import Person
-from notifications import direct_sending, direct_words, trials, wording
+from notifications import attachments, direct_sending, direct_words, trials, wording
 from notifications.channels.base import Busy, Refused, Unknown
 from notifications.models import Channel, Customer, DirectMessage, InboxItem
 
 PERMISSION = "notifications.send_directmessage"
-ATTACHED = 10 * 1024**2  # bytes of all attachments of a message
-SPARE = timedelta(hours=1)  # for a busy provider; what is kept for longer is not lost on the way
 NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 Value = str | int | bool | None
 
@@ -121,10 +117,11 @@ def prepared(
         text=wanted.text,
         html=wanted.html,
         variables=wanted.variables,
-        attachments=_allowed(wanted.attachments, person, tenant, wanted.send_at or now),
+        attachments=attachments.allowed(wanted.attachments, person, tenant, wanted.send_at or now),
         level=wanted.level.value,
         metadata=wanted.metadata,
         by=person.name[:150],
+        user_id=person.user_id,
         send_at=wanted.send_at or now,
         useful_until=(wanted.send_at or now) + wanted.useful_for if wanted.useful_for else None,
     )
@@ -143,27 +140,6 @@ def _customer(pk: int | None, person: Person) -> Customer | None:
     if pk is not None and found is None:
         raise ValueError(f"There is no customer {pk}.")
     return found
-
-
-def _allowed(files: Sequence[UUID], person: Person, tenant: str, send_at: datetime) -> list[str]:
-    """Files that whoever writes may have himself, and that are still there when the message goes."""
-    size = 0
-    for pk in files:
-        try:
-            file = storage.get(pk)
-        except storage.Missing as exc:
-            raise ValueError(str(exc)) from None
-        if file.tenant != tenant:
-            raise PermissionDenied(f"The file {pk} is not yours to send.")
-        downloads.insist(file, person)
-        if file.expires_at is not None and file.expires_at < send_at + SPARE:
-            raise ValueError(
-                f"The file {pk} is kept until {file.expires_at:%Y-%m-%d %H:%M} UTC, and goes out too late."
-            )
-        size += file.size
-    if size > ATTACHED:
-        raise ValueError(f"The attachments have {size:,} bytes; {ATTACHED:,} are the most. Send a link instead.")
-    return [str(pk) for pk in files]
 
 
 OPTIONS: dict[str, Any] = {

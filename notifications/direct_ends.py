@@ -37,15 +37,15 @@ def resolve(ids: Iterable[UUID], outcome: str, who: str, reason: str, *, provide
         raise ValueError(f"There is no outcome {outcome!r}. There are {', '.join(OUTCOMES)}.")
     if not who.strip() or not reason.strip():
         raise ValueError("Say who decides, and why: a doubt is resolved for a reason.")
-    told = {"detail": f"{outcome}, says {who}: {reason}"} | ({"provider_id": provider_id} if provider_id else {})
-    return sum(_resolve(pk, outcome, told) for pk in ids)
+    told = {"detail": f"{outcome}, says {who}: {reason}"}
+    return sum(_resolve(pk, outcome, told, provider_id) for pk in ids)
 
 
-def _resolve(pk: UUID, outcome: str, told: dict[str, str]) -> bool:
+def _resolve(pk: UUID, outcome: str, told: dict[str, str], provider_id: str) -> bool:
     held = DirectMessage.objects.filter(pk=pk, state=State.IN_DOUBT)
     with transaction.atomic():
         if outcome == "sent":
-            return _sent(pk, told)
+            return _sent(pk, told, provider_id)
         if outcome == "not_sent":
             return bool(held.update(state=State.REFUSED, doubts=0, **told))
         if not held.update(state=State.PLANNED, reason="", **told):
@@ -56,14 +56,15 @@ def _resolve(pk: UUID, outcome: str, told: dict[str, str]) -> bool:
         return True
 
 
-def _sent(pk: UUID, told: dict[str, str]) -> bool:
+def _sent(pk: UUID, told: dict[str, str], provider_id: str) -> bool:
     """Also where another attempt was to come, or has been made since: as for deliveries (`doubts`)."""
+    news, known = guarantees.taken(provider_id)
     doubtful = DirectMessage.objects.filter(Q(doubts__gt=0) | Q(state=State.IN_DOUBT), pk=pk)
     waiting = doubtful.filter(state__in=[State.IN_DOUBT, State.PLANNED])
-    if waiting.update(state=State.SENT, reason="", doubts=0, sent_at=Coalesce("intent_at", Now()), **told):
+    if waiting.update(state=State.SENT, reason="", sent_at=Coalesce("intent_at", Now()), **known, **told):
         ledger.cancel([pk], "it was sent, as is known now")
         return True
-    return bool(doubtful.filter(state=State.SENT).update(doubts=0, **told))  # one arrived, not two
+    return bool(doubtful.filter(news, state=State.SENT).update(**known, **told))
 
 
 def settle() -> int:

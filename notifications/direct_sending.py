@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from jobs import ledger
 from jobs.durable import AWAY, Durable, Permanent, Snooze, Stop, insist
-from jobs.library import storage
-from notifications import direct_words, guarantees, reach, wording
+from notifications import attachments, direct_words, guarantees, reach, wording
 from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Message, Receipt, Refused, Unknown
 from notifications.guarantees import QUARANTINE
@@ -56,9 +56,14 @@ def _look(pk: UUID) -> tuple[DirectMessage, datetime]:
 def _rendered(row: DirectMessage) -> Message:
     try:
         return direct_words.render(row)
-    except (wording.BadTemplate, storage.Missing) as exc:
+    except wording.BadTemplate as exc:
         _skip(row, Reason.BROKEN_TEMPLATE, str(exc))
         raise Permanent(str(exc)) from exc
+    except attachments.Withheld as exc:
+        _skip(row, Reason.NO_FILE, str(exc))
+        raise Permanent(str(exc)) from exc
+    except (OSError, SoftTimeLimitExceeded) as exc:  # the machine's fault, or the storage's: later it can be written
+        raise Busy(f"the message could not be written: {type(exc).__name__}") from exc
 
 
 def _recovered(row: DirectMessage, now: datetime) -> DirectMessage:
@@ -100,10 +105,8 @@ def _take_back(row: DirectMessage, token: int) -> None:
 def _conditions(row: DirectMessage, address: str) -> list[tuple[str, Q]]:
     """What has to hold, and the reason why not where it does not."""
     useful = (Reason.TOO_LATE, Q(useful_until__isnull=True) | Q(useful_until__gt=Now()))
-    if row.customer_id is not None:
-        return [useful, *reach.conditions(row.channel, address)]
-    barred = Suppression.objects.filter(channel=row.channel, address=reach.normalised(row.channel, address))
-    return [useful, (Reason.SUPPRESSED, ~Q(pk__in=[row.pk]) if barred.exists() else Q(pk=row.pk))]
+    of_whom = reach.of_address if row.customer_id is None else reach.conditions
+    return [useful, *of_whom(row.channel, address)]
 
 
 def _explained(row: DirectMessage, address: str, job: ledger.Job) -> str:

@@ -13,9 +13,8 @@ from typing import Any
 from django.utils import translation
 from django.utils.translation import gettext
 
-from jobs.library import storage
-from notifications import links, wording
-from notifications.channels.base import Attachment, Message
+from notifications import attachments, links, wording
+from notifications.channels.base import Message
 from notifications.models import Channel, DirectMessage
 from notifications.wording import Words
 
@@ -41,13 +40,13 @@ def address(message: DirectMessage) -> str:
 
 
 def render(message: DirectMessage) -> Message:
-    """Raises wording.BadTemplate, and storage.Missing for an attachment that is not there any more."""
+    """Raises wording.BadTemplate, and attachments.Withheld."""
     said = _said(message)
     extra: dict[str, Any] = {}
     if message.channel == Channel.INBOX:
         extra["metadata"] = {**message.metadata, "level": message.level}
     elif message.channel == Channel.EMAIL:
-        extra["attachments"] = tuple(_attachment(pk) for pk in message.attachments)
+        extra["attachments"] = attachments.opened(message)
         if message.customer is not None:
             url = links.unsubscribe_url(message.customer, Channel.EMAIL)
             extra["headers"] = {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
@@ -74,9 +73,3 @@ def _facts(message: DirectMessage, locale: str) -> dict[str, Any]:
                 facts["unsubscribe_text"] = gettext("No more reminders by email")
             facts["unsubscribe_url"] = links.unsubscribe_url(message.customer, Channel.EMAIL)
     return facts
-
-
-def _attachment(pk: str) -> Attachment:
-    file = storage.get(pk)
-    with storage.read(file) as opened:
-        return Attachment(file.name, file.content_type, opened.read())

@@ -39,9 +39,10 @@ def resolve(ids: Iterable[UUID], outcome: str, who: str, reason: str, *, provide
         raise ValueError(f"There is no outcome {outcome!r}. There are {', '.join(OUTCOMES)}.")
     if not who.strip() or not reason.strip():
         raise ValueError("Say who decides, and why: a doubt is resolved for a reason.")
-    verb = {"sent": _sent, "not_sent": _not_sent, "resend": _resend}[outcome]
-    told = {"detail": f"{outcome}, says {who}: {reason}"} | ({"provider_id": provider_id} if provider_id else {})
-    return sum(_resolved(pk, outcome, partial(verb, pk, told), orders.Asked(who, reason)) for pk in ids)
+    sent = partial(_sent, provider_id=provider_id)
+    verbs: dict[str, Callable[[UUID, dict[str, str]], bool]] = {"sent": sent, "not_sent": _not_sent, "resend": _resend}
+    told = {"detail": f"{outcome}, says {who}: {reason}"}
+    return sum(_resolved(pk, outcome, partial(verbs[outcome], pk, told), orders.Asked(who, reason)) for pk in ids)
 
 
 def _resolved(pk: UUID, outcome: str, resolve_it: Callable[[], bool], asked: orders.Asked) -> bool:
@@ -59,13 +60,14 @@ def in_doubt() -> QuerySet[Delivery]:
     return Delivery.objects.filter(doubts__gt=0) | Delivery.objects.filter(state=State.IN_DOUBT)
 
 
-def _sent(pk: UUID, told: dict[str, str]) -> bool:
+def _sent(pk: UUID, told: dict[str, str], *, provider_id: str) -> bool:
+    news, known = guarantees.taken(provider_id)
     with transaction.atomic():
         open_rows = in_doubt().filter(pk=pk, state__in=[State.IN_DOUBT, State.PLANNED])
-        if open_rows.update(state=State.SENT, reason="", doubts=0, sent_at=Coalesce("intent_at", Now()), **told):
+        if open_rows.update(state=State.SENT, reason="", sent_at=Coalesce("intent_at", Now()), **known, **told):
             ledger.cancel([pk], "it was sent, as is known now")  # another attempt, where one was to come
             return True
-        return bool(in_doubt().filter(pk=pk, state=State.SENT).update(doubts=0, **told))  # one arrived, not two
+        return bool(in_doubt().filter(news, pk=pk, state=State.SENT).update(**known, **told))
 
 
 def _not_sent(pk: UUID, told: dict[str, str]) -> bool:

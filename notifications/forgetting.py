@@ -5,15 +5,17 @@ stay, so that figures stay true; what is gone is who it was. A customer with any
 in doubt is left alone, also one who books at this very moment.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from jobs import pruner
+from jobs import orders, pruner
 from jobs.library.cleaners import Asked, Batches, Cleaner, in_batches
 from notifications.models import (
     Booking,
@@ -55,7 +57,9 @@ def forgettable(before: datetime) -> "QuerySet[Customer]":
         | Exists(deliveries.filter(_since(before)))
         | Exists(direct.filter(~Q(state__in=OVER) | Q(created_at__gte=before) | _since(before)))
     )
-    had = Exists(bookings) | Exists(payments) | Exists(direct)  # one who was just written down has nothing yet
+    said = ConsentEvent.objects.filter(customer=OuterRef("pk"), at__gte=before)
+    # Of whom there never was anything, only how long they have been written down tells.
+    had = Exists(bookings) | Exists(payments) | Exists(direct) | Q(created_at__lt=before) & ~Exists(said)
     known = ~Q(name=NOBODY) | Q(email__gt="") | Q(phone__gt="") | Q(webhook_url__gt="")
     return Customer.objects.filter(known).filter(had, ~busy)
 
@@ -87,17 +91,29 @@ def _forget_words(customers: list[int]) -> None:
     for first in range(0, len(keys), 500):
         some = keys[first : first + 500]
         OutboxMessage.objects.filter(key__in=some).update(to="", subject="", text="", html="")
+        orders.forget_reasons([UUID(key) for key in some])
     of_them.exclude(detail="").update(detail="")
     direct.update(**WORDLESS)
-    about = ContentType.objects.get_for_model(Customer)
-    log = LogEntry.objects.filter(content_type=about, object_id__in=[str(pk) for pk in customers])
-    log.update(object_repr=NOBODY)
+    _logged(Customer, customers).update(object_repr=NOBODY)
+    bookings, payments = (model.objects.filter(customer__in=customers) for model in (Booking, Payment))
+    for rows in (Customer.objects.filter(pk__in=customers), bookings, payments, of_them, direct):
+        # Django's own words are a list of fields; what people wrote, why they did it, begins with the verb.
+        _logged(rows.model, rows.values_list("pk", flat=True)).exclude(change_message__startswith="[").update(
+            change_message=""
+        )
+
+
+def _logged(model: Any, keys: Iterable[Any]) -> "QuerySet[LogEntry]":
+    about = ContentType.objects.get_for_model(model)
+    return LogEntry.objects.filter(content_type=about, object_id__in=[str(key) for key in keys])
 
 
 def _forget_address(rows: "QuerySet[DirectMessage]") -> None:
     """Of those who are no customers."""
     keys = list(rows.values_list("pk", flat=True))
     OutboxMessage.objects.filter(key__in=[str(pk) for pk in keys]).update(to="", subject="", text="", html="")
+    orders.forget_reasons(keys)
+    _logged(DirectMessage, keys).exclude(change_message__startswith="[").update(change_message="")
     DirectMessage.objects.filter(pk__in=keys).update(address=FORGOTTEN, **WORDLESS)
     if keys:
         pruner.forget_answers()

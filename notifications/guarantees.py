@@ -82,6 +82,23 @@ def unknown(state: Delivery.State, why: str) -> dict[str, Any]:
     }
 
 
+def taken(provider_id: str) -> tuple[Q, dict[str, Any]]:
+    """What is known when somebody says that a message in doubt was taken: of which sent ones that is news, and columns.
+
+    A provider that names its message speaks of one attempt. If that is the one that was answered, the doubt about
+    another is as it was. Where the receiver knows keys all attempts are one message; and a person speaks of all.
+    """
+    if not provider_id:
+        return Q(), {"doubts": 0}
+    keyed = Q(channel__in=[name for name in CHANNELS if of(name).policy == "keyed"])
+    one_less = When(doubts__gt=0, then=F("doubts") - 1)
+    return keyed | ~Q(provider_id=provider_id), {
+        "doubts": Case(When(keyed, then=Value(0)), one_less, default=F("doubts"), output_field=COUNT),
+        # The first stays: by it the provider's other callbacks are found.
+        "provider_id": Case(When(provider_id="", then=Value(provider_id)), default=F("provider_id")),
+    }
+
+
 def unless_in_doubt(state: Delivery.State, **others: Any) -> dict[str, Any]:
     """The columns for an end other than "sent": with an unresolved doubt it may have been sent all the same.
 

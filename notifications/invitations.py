@@ -31,7 +31,8 @@ def entry(booking: Booking, sender: str, *, invites: bool, now: datetime) -> Att
     if booking.location:
         event.add("location", booking.location)
     event.add("organizer", f"mailto:{sender}")
-    if booking.customer.email:
+    if booking.customer.email and method != "PUBLISH":  # RFC 5546: what is only published invites nobody
         event.add("attendee", f"mailto:{booking.customer.email}", parameters={"CN": vText(booking.customer.name)})
     calendar.add_component(event)
-    return Attachment("appointment.ics", f"text/calendar; charset=utf-8; method={method}", calendar.to_ical())
+    # Without a charset: Django's mails add theirs, and a second one makes a mail that some servers refuse.
+    return Attachment("appointment.ics", f"text/calendar; method={method}", calendar.to_ical())

@@ -1,6 +1,6 @@
 """Whether a customer may be written to by a channel: an address, consent, and no suppression of the address.
 
-Used by the intent fence as conditions of its UPDATE, by `fallbacks` to choose a channel, and by `consent`. The
+Used by the intent fences as conditions of their UPDATE, by `fallbacks` to choose a channel, and by `consent`. The
 promise: what a customer or a provider said before the intent was written counts, whoever wrote it into the tables.
 """
 
@@ -15,8 +15,19 @@ COLUMNS = {Channel.EMAIL: "email", Channel.SMS: "phone", Channel.WEBHOOK: "webho
 
 
 def normalised(channel: str, address: str) -> str:
-    """The address as suppressions have it: mail addresses do not differ by case here."""
-    return address.strip().lower() if channel == Channel.EMAIL else address.strip()
+    """The address as suppressions have it: of mail addresses neither case nor the domain's spelling makes another."""
+    return spellings(address.strip())[0] if channel == Channel.EMAIL else address.strip()
+
+
+def spellings(address: str) -> list[str]:
+    """Of a mail address, without capitals: as people write its domain, and as mail servers and providers do."""
+    user, at, domain = address.lower().rpartition("@")
+    try:
+        read = domain.encode("ascii").decode("idna") if "xn--" in domain else domain
+        written = read.encode("idna").decode("ascii")
+    except UnicodeError:
+        return [address.lower()]
+    return list(dict.fromkeys([f"{user}{at}{read}", f"{user}{at}{written}"]))
 
 
 def conditions(channel: str, address: str) -> list[tuple[str, Q]]:
@@ -31,6 +42,22 @@ def conditions(channel: str, address: str) -> list[tuple[str, Q]]:
     return [
         (Reason.NO_ADDRESS, same if address else Q(pk__in=[])),
         (Reason.OPTED_OUT, Q(Exists(said.filter(granted=True))) if opt_in(channel) else not_refused),
+        (Reason.SUPPRESSED, ~Q(Exists(barred))),
+    ]
+
+
+def of_address(channel: str, address: str) -> list[tuple[str, Q]]:
+    """The same for direct messages to an address that names nobody: a customer of the tenant may have it all the same,
+    and what one of them has said about it counts.
+    """
+    having = {
+        Channel.EMAIL: Customer.objects.alias(lower=Lower("email")).filter(lower__in=spellings(address)),
+        Channel.SMS: Customer.objects.filter(phone=address),
+    }[Channel(channel)]
+    refused = Consent.objects.filter(channel=channel, granted=False)
+    barred = Suppression.objects.filter(channel=channel, address=normalised(channel, address))
+    return [
+        (Reason.OPTED_OUT, ~Q(Exists(refused.filter(customer__in=having.filter(tenant=OuterRef(OuterRef("tenant"))))))),
         (Reason.SUPPRESSED, ~Q(Exists(barred))),
     ]
 

@@ -7,7 +7,6 @@ planned weeks ago, and "in 40 minutes" is true when it is read.
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from email.utils import parseaddr
 from hashlib import sha256
 from typing import Any
@@ -15,12 +14,11 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime, format_timedelta, get_timezone_name
-from babel.numbers import format_currency, get_currency_precision
 from django.conf import settings
 from django.utils import timezone, translation
 from django.utils.translation import gettext
 
-from notifications import invitations, links, overrides
+from notifications import amounts, invitations, links, overrides
 from notifications.channels.base import Message
 from notifications.models import Booking, Channel, Customer, Delivery, Payment, ReminderRule
 from notifications.wording import Words, of_bulk, words
@@ -169,8 +167,7 @@ def _data(delivery: Delivery) -> dict[str, Any]:
 
 
 def _money(minor: int, currency: str, locale: Locale) -> str:
-    amount = Decimal(minor).scaleb(-get_currency_precision(currency))
-    return _plain(format_currency(amount, currency, locale=locale))
+    return _plain(amounts.said(minor, currency, locale))
 
 
 def _plain(text: str) -> str:

@@ -1,6 +1,7 @@
 """Rules and their overrides: checked, saved, and what they are about planned anew by a job of the same transaction.
 
-Called by the API. The promise: only what is named is written, and a rule whose message has no words is not saved.
+Called by the API; the admin's form asks `check_together`. The promise: only what is named is written, and a rule whose
+message has no words is not saved.
 """
 
 from copy import copy
@@ -10,9 +11,10 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from notifications import reconciler, wording
-from notifications.models import MessageTemplate, ReminderRule, RuleOverride
-from notifications.overrides import Overrides
+from notifications import reconciler, timing, wording
+from notifications.models import Channel, ReminderRule, RuleOverride
+from notifications.occurrences import EVENTS
+from notifications.overrides import Overrides, changed
 from notifications.previews import Preview, foresee
 
 
@@ -38,7 +40,14 @@ def check(rule: ReminderRule) -> None:
     """Raises ValidationError. Whether the name is taken is decided when it is written."""
     rule.clean_fields()
     rule.validate_constraints(exclude={"name"})
-    _check_words(rule.message)
+    check_together(rule)
+
+
+def check_together(rule: ReminderRule) -> None:
+    """What each column may say, and not beside the others. Raises ValidationError. One can always be switched off."""
+    if rule.active:
+        _check_times(rule)
+        _check_words(rule)
 
 
 def put(override: RuleOverride) -> RuleOverride:
@@ -65,8 +74,7 @@ def check_override(override: RuleOverride) -> None:
         raise ValidationError(
             {"customer": _("Say for whom: a customer, a service or a location. For all, it is the rule.")}
         )
-    if override.message:
-        _check_words(override.message)
+    check_together(changed(override.rule, override))
 
 
 def after(rule: ReminderRule, override: RuleOverride, *, dropped: bool = False) -> Preview:
@@ -77,7 +85,21 @@ def after(rule: ReminderRule, override: RuleOverride, *, dropped: bool = False) 
     return foresee(about, Overrides(rows if dropped else [*rows, override]))
 
 
-def _check_words(message: str) -> None:
-    if message not in wording.known() and not MessageTemplate.objects.filter(message=message).exists():
-        told = _("There are no words for this message. Write a template of it first, or use one of: %s.")
-        raise ValidationError({"message": told % ", ".join(sorted(wording.known()))})
+def _check_times(rule: ReminderRule) -> None:
+    if rule.quiet_from is not None and rule.quiet_from == rule.quiet_until:
+        told = _("Quiet hours that end when they begin are none: name two times, or leave both empty.")
+        raise ValidationError({"quiet_until": told})
+    if rule.anchor in EVENTS and rule.at_time is not None:
+        raise ValidationError({"at_time": _("What happens has no time of day: say how long after it, and leave this.")})
+    if rule.offset % timing.DAY and (rule.at_time is not None or rule.anchor == ReminderRule.Anchor.PAYMENT_DUE):
+        raise ValidationError({"offset": _("With a time of day, and from a due date, whole days are counted.")})
+
+
+def _check_words(rule: ReminderRule) -> None:
+    if not (without := wording.unsaid(rule.message, rule.channels, rule.tenant)):
+        return
+    if len(without) < len(rule.channels):
+        told = _("By %s this message has no words. Write a template of it first, or use another channel.")
+        raise ValidationError({"channels": told % ", ".join(str(Channel(name).label) for name in without)})
+    told = _("There are no words for this message. Write a template of it first, or use one of: %s.")
+    raise ValidationError({"message": told % ", ".join(sorted(wording.known()))})

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Annotated, Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from notifications import searches
@@ -17,7 +18,11 @@ MOST = 2_000  # ids, named one by one
 
 
 class Selection(BaseModel):
-    """Which bookings, of those that are still on. All that is said has to hold."""
+    """Which bookings, of those that are still on. All that is said has to hold.
+
+    What is over is meant only where a day, a first moment or the bookings themselves are named: hardly anybody says of
+    a booking that it took place, and "all at the clinic" would be the customers of years, once for each visit.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,4 +56,6 @@ class Selection(BaseModel):
         }
         said = {column: value for column, value in asked.items() if value not in (None, "", ())}
         rows = Booking.objects.filter(status=Booking.Status.BOOKED, tenant=self.tenant, **said)
+        if not (self.on or self.starts_from or self.ids):
+            rows = rows.filter(ends_at__gt=Now())
         return searches.searched(rows, self.search)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import DatabaseError, InterfaceError
 from django.db.models.functions import Now
 
 from jobs.durable import Durable, Snooze
@@ -107,6 +109,9 @@ def _rendered(seen: Look, job_for: JobFor) -> Message:
     together = [payment for payment in (delivery.payment, *(one.payment for one in delivery.companions)) if payment]
     try:
         return rendering.render(delivery, payments=together, now=seen.now)
+    except (DatabaseError, InterfaceError, OSError, SoftTimeLimitExceeded) as exc:
+        # The machine's fault and not the words': later it can be written.
+        raise Busy(f"the message could not be written: {type(exc).__name__}") from exc
     except Exception as exc:
         outcomes.skipped(delivery, job_for, Reason.BROKEN_TEMPLATE, f"{type(exc).__name__}: {exc}")
         raise

@@ -2,7 +2,8 @@
 
 The owner's text is written in Liquid and never meets Django's engine: loops, output and names are limited, nothing but
 the facts of `rendering` can be said, and a placeholder that is not known is an error, not a gap. Words are looked for
-in the customer's locale, then in its language, then in English.
+in the customer's locale, then in its language, then in English, then in this installation's language, then in any: an
+owner who writes one language wants to be heard in it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -80,6 +81,9 @@ def words(
         shipped = _shipped(message, channel, name)
         if shipped:
             return shipped
+    for name in [*_locales(settings.LANGUAGE_CODE), *sorted(own)]:
+        if name in own:
+            return Words(own[name].subject, own[name].text, own[name].html)
     raise BadTemplate(f"There are no words for {message!r} by {channel}. Write them under Message templates.")
 
 
@@ -92,6 +96,14 @@ def of_bulk(message: dict[str, Any], channel: str) -> Words:
 def known() -> set[str]:
     """The messages that come with Punctual."""
     return {path.name for path in FOLDER.iterdir() if path.is_dir()}
+
+
+def unsaid(message: str, channels: Sequence[str], tenant: str = "") -> list[str]:
+    """The channels by which there are no words for this message, in no language. With a `tenant`: none it may use."""
+    rows = MessageTemplate.objects.filter(message=message)
+    own = set((rows.filter(tenant__in={"", tenant}) if tenant else rows).values_list("channel", flat=True))
+    said_by = {name: INSTEAD.get(Channel(name), Channel(name)).value for name in channels}
+    return [name for name in channels if said_by[name] not in own and not _shipped(message, said_by[name], "en")]
 
 
 def check(channel: str, template: Words, facts: dict[str, Any]) -> list[str]:

@@ -64,8 +64,9 @@ def _move(ids: list[int], now: datetime) -> int:
         for booking in bookings:
             if by := _shift(booking):
                 booking.starts_at, booking.ends_at = booking.starts_at + by, booking.ends_at + by
+                booking.sequence += 1  # calendars have the moment
                 changed.append(booking)
-        Booking.objects.bulk_update(changed, ["starts_at", "ends_at"])
+        Booking.objects.bulk_update(changed, ["starts_at", "ends_at", "sequence"])
         plan(changed, now=now)
     return len(changed)
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from config.theme.pages import ModelAdmin, StackedInline
 from config.theme.tenancy import OfTenants, OnlyTheirs, within
-from notifications import reconciler
+from notifications import reconciler, rules
 from notifications.admin.masking import Masked
 from notifications.admin.undeletable import Undeletable
 from notifications.forms import OncePerTenant
@@ -64,7 +64,15 @@ class HumanFields:
 
 
 class RuleForm(OncePerTenant, ModelForm[ReminderRule]):
-    """A name is free within its tenant."""
+    """A name is free within its tenant; and what the API refuses is refused here."""
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]  # Django's: puts what was typed into the rule, and checks that
+        if not self.errors:
+            try:
+                rules.check_together(self.instance)
+            except ValidationError as exc:
+                self.add_error(None, exc)
 
 
 class RuleOverrideInline(OnlyTheirs, HumanFields, StackedInline[RuleOverride, ReminderRule]):

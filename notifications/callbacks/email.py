@@ -22,12 +22,28 @@ OUTCOMES = {
     EventType.FAILED: Outcome.FAILED,
     EventType.COMPLAINED: Outcome.COMPLAINED,
 }
+# What says that an address is none, or wants nothing. BLOCKED does not: that is as often our own sender, our DMARC or a
+# sentence of ours, and would bar every customer for good. Nor does SPAM in a bounce, which is what the receiver's
+# filter thinks of the text.
 CAUSES = {
-    RejectReason.INVALID: Cause.BOUNCE,
-    RejectReason.BOUNCED: Cause.BOUNCE,
-    RejectReason.SPAM: Cause.COMPLAINT,
-    RejectReason.UNSUBSCRIBED: Cause.STOP,
-    RejectReason.BLOCKED: Cause.BLOCKED,
+    (EventType.BOUNCED, RejectReason.INVALID): Cause.BOUNCE,
+    (EventType.BOUNCED, RejectReason.BOUNCED): Cause.BOUNCE,
+    (EventType.REJECTED, RejectReason.INVALID): Cause.BOUNCE,
+    (EventType.REJECTED, RejectReason.BOUNCED): Cause.BOUNCE,
+    (EventType.REJECTED, RejectReason.SPAM): Cause.COMPLAINT,
+    (EventType.REJECTED, RejectReason.UNSUBSCRIBED): Cause.STOP,
+}
+# Where a provider says in its own words that a bounce is for now: the mailbox is full, its owner on holiday, its server
+# away. Anymail calls all of these bounced. Provider: the place of the word, and the words.
+SOFT: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {
+    "amazon_ses": (("bounce", "bounceType"), frozenset({"Transient", "Undetermined"})),
+    "brevo": (("event",), frozenset({"soft_bounce"})),
+    "mailersend": (("type",), frozenset({"activity.soft_bounced"})),
+    "mailjet": (("hard_bounce",), frozenset({"False"})),
+    "mandrill": (("event",), frozenset({"soft_bounce"})),
+    "postmark": (("Type",), frozenset({"SoftBounce"})),
+    "resend": (("data", "bounce", "type"), frozenset({"Transient", "Undetermined"})),
+    "sparkpost": (("msys", "message_event", "bounce_class"), frozenset({"20", "21", "22", "23", "40", "70"})),
 }
 # Opened and clicked are not asked for and not kept: what customers read is their own affair.
 KEPT = {*OUTCOMES, EventType.QUEUED, EventType.SENT, EventType.DEFERRED, EventType.UNSUBSCRIBED}
@@ -49,7 +65,7 @@ def told(sender: Any, event: AnymailTrackingEvent, esp_name: str, **_: Any) -> N
         return
     kind, address = str(event.event_type), str(event.recipient or "")
     message = str(event.message_id or "")
-    cause = CAUSES.get(event.reject_reason, "") if kind in (EventType.BOUNCED, EventType.REJECTED) else ""
+    cause = "" if _for_now(event) else CAUSES.get((kind, event.reject_reason), "")
     record(
         Event(
             provider=esp_name.lower(),
@@ -66,3 +82,12 @@ def told(sender: Any, event: AnymailTrackingEvent, esp_name: str, **_: Any) -> N
             evidence="unsubscribed there",
         )
     )
+
+
+def _for_now(event: AnymailTrackingEvent) -> bool:
+    """Whether a bounce says nothing about the mail of tomorrow."""
+    place, words = SOFT.get(email_apis.name(), ((), frozenset()))
+    found: Any = event.esp_event
+    for step in place:
+        found = found.get(step) if isinstance(found, dict) else None
+    return str(found) in words

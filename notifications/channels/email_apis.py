@@ -112,11 +112,27 @@ def hand_over(mail: EmailMultiAlternatives, backend: BaseEmailBackend) -> Receip
     raise Unknown("the mail provider's answer names no recipient")
 
 
+# Those that also say rejected when it is our sender, our domain or our text that they do not like: every customer would
+# be barred for a day's mistake of ours. Provider: the reasons that are the recipient's.
+RECIPIENTS = {"mandrill": {"hard-bounce", "spam", "unsub"}, "sparkpost": set[str]()}
+
+
 def _refused(mail: EmailMultiAlternatives) -> Refused:
     """`invalid` is no address; `rejected` is one that bounced, complained or is on the provider's own list."""
-    found = set(mail.anymail_status.status or ())  # type: ignore[attr-defined]
+    status = mail.anymail_status  # type: ignore[attr-defined]
+    found = set(status.status or ())
     cause = "bounce" if found == {"invalid"} else "blocked" if "rejected" in found else ""
+    if cause == "blocked" and name() in RECIPIENTS and _reason(status.esp_response) not in RECIPIENTS[name()]:
+        cause = ""
     return Refused(f"the mail provider answered: {', '.join(sorted(found))}", suppress=cause)
+
+
+def _reason(response: Any) -> str:
+    """Of the one recipient that there is, as Mandrill tells it."""
+    try:
+        return str(response.json()[0]["reject_reason"])
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return ""
 
 
 def _verdict(exc: AnymailError) -> Exception:

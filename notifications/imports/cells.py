@@ -14,12 +14,14 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale, UnknownLocaleError
-from babel.numbers import get_currency_precision, is_currency
+from babel.numbers import is_currency
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 from phonenumber_field.phonenumber import PhoneNumber
 from phonenumbers import NumberParseException
+
+from notifications import amounts
 
 YEARS = range(1970, 2200)  # outside of these it is a typing mistake, and date arithmetic may overflow
 LONGEST_BOOKING = timedelta(days=366)
@@ -209,7 +211,7 @@ def money(text: str, code: str, *, or_nothing: bool = False) -> int:
     """Minor units from a decimal in major units: "12.50" EUR is 1250."""
     if not AMOUNT.fullmatch(text):
         raise ValueError(f"{shown(text)} is not an amount. Write digits with a point before the decimals: 1234.50")
-    digits = get_currency_precision(code)
+    digits = amounts.decimals(code)
     if len(text.partition(".")[2]) > digits:
         decimals = "no decimals" if digits == 0 else f"{digits} decimals"
         raise ValueError(f"{shown(text)} {code} has too many decimals; {code} has {decimals}.")

@@ -38,6 +38,7 @@ class Customer(models.Model):
         validators=[validate_channels],
         help_text=_("preferred, best first; empty: as the rule"),
     )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     class Meta:
         verbose_name = _("customer")

@@ -50,6 +50,7 @@ class Delivery(models.Model):
         TOO_LATE = "too_late", _("could not go out while it was useful")
         JOB_CANCELLED = "job_cancelled", _("its job was cancelled")
         BROKEN_TEMPLATE = "broken_template", _("its template does not render")
+        NO_FILE = "no_file", _("a file that goes with it is gone, or may not be sent any more")
 
     class Outcome(models.TextChoices):
         DELIVERED = "delivered", _("delivered")

@@ -43,6 +43,12 @@ class DirectMessage(models.Model):
     level = models.CharField(_("level"), max_length=10, choices=InboxItem.Level.choices, default=InboxItem.Level.INFO)
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
     by = models.CharField(_("by"), max_length=150)
+    user_id = models.BigIntegerField(
+        _("user"),
+        null=True,
+        editable=False,
+        help_text=_("who wrote it, and may have its files; empty: a program of ours"),
+    )  # no reference: a user who was deleted may nothing any more
     state = models.CharField(_("state"), max_length=10, choices=Delivery.State.choices, default=Delivery.State.PLANNED)
     reason = models.CharField(_("reason"), max_length=20, choices=Delivery.Reason.choices, blank=True)
     detail = models.TextField(_("detail"), blank=True, help_text=_("what the provider or the error said"))

@@ -118,16 +118,16 @@ MUTANTS = [
     ),
     mutant(
         "booking: a move without a new revision",
-        f"{BOOKINGS}:reschedule",
-        '"revision": F("revision") + 1, ',
+        f"{BOOKINGS}:_moved",
+        '"revision": F("revision") + unless_same(when),',
         "",
         f"{BOOKED}test_a_move_withdraws_the_old_time_and_plans_the_new_one",
     ),
     mutant(
         "booking: two moves share a revision",
         f"{BOOKINGS}:reschedule",
-        '"revision": F("revision") + 1, ',
-        '"revision": booking.revision + 1, ',
+        "**_moved(when), ",
+        '**(_moved(when) | {"revision": booking.revision + 1}), ',
         f"{PLANNERS}test_two_moves_at_once_have_a_revision_each",
     ),
     mutant(
