@@ -118,8 +118,11 @@ def test_a_workers_long_jobs_never_delay_the_clock():
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_gets_every_setting(name):
-    parts = [ROOT / "config" / f"{part}.py" for part in ("settings", "environment", "messages")]
-    read = {name for part in parts for name in re.findall(r'\benv\.\w+\(\s*"(\w+)"', part.read_text())}
+    read = {
+        name
+        for part in (ROOT / "config").glob("*.py")
+        for name in re.findall(r'\benv\.\w+\(\s*"(\w+)"', part.read_text())
+    }
     assert read - NOT_FOR_CONTAINERS <= set(SERVICES[name]["environment"])
 
 
