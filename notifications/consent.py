@@ -8,7 +8,6 @@ tables again right before a provider is called.
 from collections.abc import Iterable
 
 from celery import shared_task
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
@@ -38,11 +37,6 @@ STOP = frozenset(
     ]
 )
 START = frozenset(["START", "YES", "UNSTOP", "ANMELDEN", "ALTA"])
-
-
-def needs_consent(channel: str) -> bool:
-    """Whether silence is a no on that channel (OPT_IN_CHANNELS)."""
-    return channel in settings.OPT_IN_CHANNELS
 
 
 def record(
