@@ -154,7 +154,8 @@ def test_the_image_holds_what_runs_and_nothing_else():
     allowed = {rule[1:] for rule in rules if rule.startswith("!")}
     ours = {app for app in settings.INSTALLED_APPS if (ROOT / app.partition(".")[0] / "__init__.py").exists()}
     ours = {app.partition(".")[0] for app in ours} - {"tests"}
-    assert ours | {"manage.py", "templates", "requirements.txt", "gunicorn.conf.py"} <= allowed
+    words = {Path(path).name for path in settings.LOCALE_PATHS}
+    assert ours | words | {"manage.py", "templates", "requirements.txt", "gunicorn.conf.py"} <= allowed
     assert all((ROOT / path).exists() for path in allowed)
     assert not {path for path in allowed if path.startswith((".env", "data", "tests", ".git"))}
 
