@@ -31,6 +31,7 @@ app = Celery(
 )
 app.on_configure.connect(start.refuse_unreadable_settings)
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()  # `tasks.py` of whoever adds an app; ours are in CELERY_IMPORTS
 app.steps["worker"].add("jobs.standin:Step")  # ticks when beat and the clock do not
 app.steps["worker"].add("jobs.dead_letters:Look")  # says what failed before this worker came
 app.steps["worker"].add("jobs.requests:Watch")  # hears of dead pool processes at once

@@ -24,6 +24,8 @@ from django.core.validators import validate_email
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from config.least import check_least
+
 Check = Callable[..., list[CheckMessage]]
 Apps = Sequence[AppConfig] | None
 
@@ -282,6 +284,7 @@ START_CHECKS: tuple[Check, ...] = (
     check_serializers,
     check_early_acks,
     check_public_url,
+    check_least,
 )
 DEPLOY_CHECKS: tuple[Check, ...] = (
     check_https,

@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 import django
 import django_stubs_ext
+from phonenumbers import SUPPORTED_REGIONS
 
 from config.environment import BASE_DIR, DATA_DIR, HTTPS, PUBLIC_URL, env
 from config.files import *  # noqa: F403
 from config.files import API_PAGES
 from config.logins import *  # noqa: F403
+from config.logs import *  # noqa: F403
 from config.messages import *  # noqa: F403
 from config.retention import *  # noqa: F403
 from config.theme.options import *  # noqa: F403
@@ -113,7 +115,7 @@ LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # the zone of venues and customers that name none
-PHONENUMBER_DEFAULT_REGION = env.str("PHONE_REGION", default=None)
+PHONENUMBER_DEFAULT_REGION = env.str("PHONE_REGION", default=None, choices=(None, "", *SUPPORTED_REGIONS))
 PHONENUMBER_DB_FORMAT = "E164"
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -281,20 +283,3 @@ CELERY_BEAT_SCHEDULE = {
 
 # Django's own Tasks API runs on the ledger as well.
 TASKS = {"default": {"BACKEND": "jobs.backends.DurableBackend"}}
-
-# --- Logs ----------------------------------------------------------------------------------------------
-
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {
-        # One line a second per tick, and the arguments of every task, are not for the log.
-        "celery.app.trace": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "celery.beat": {"level": "WARNING"},
-        "django_celery_beat": {"level": "WARNING"},
-    },
-}

@@ -5,6 +5,7 @@ checks that query.
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import AppConfig
@@ -13,6 +14,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Warning as Alert
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from jobs.library import clean_up, cleaners
 from notifications import guarantees
@@ -26,8 +28,8 @@ NOWHERE = ("console.EmailBackend", "dummy.EmailBackend", "locmem.EmailBackend")
 
 def register_all() -> None:
     """Called once, by the app registry."""
-    checks.register(check_policies, "punctual")
-    checks.register(check_retention, "punctual")
+    for wrong in (check_policies, check_retention, check_opt_in, check_mail_provider, check_callback_secret):
+        checks.register(wrong, "punctual")
     checks.register(check_used_channels, checks.Tags.database, deploy=True)
     for check in (check_mail_callbacks, check_sms_sender, check_webhook_targets):
         checks.register(check, checks.Tags.security, deploy=True)
@@ -53,6 +55,34 @@ def check_retention(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
             hint = f"Set {variable} to 0, which keeps everything, or to {least} to {most} days."
             found.append(checks.Error(f"{variable} is {days}.", hint=hint, id="punctual.E051"))
     return found
+
+
+def check_opt_in(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """A channel that is misspelt here would be used without the customer's yes."""
+    unknown = sorted(set(settings.OPT_IN_CHANNELS) - set(CHANNELS))
+    if not unknown:
+        return []
+    hint = f"Set OPT_IN_CHANNELS to some of {', '.join(CHANNELS)}, separated by commas."
+    return [checks.Error(f"OPT_IN_CHANNELS names no channel: {', '.join(unknown)}.", hint=hint, id="punctual.E052")]
+
+
+def check_mail_provider(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """A provider that Anymail does not have would fail at each message, and at none of the checks."""
+    if not email_apis.used() or find_spec(settings.EMAIL_BACKEND.rpartition(".")[0]):
+        return []
+    hint = "Set EMAIL_URL to anymail:// and a provider that django-anymail knows, such as anymail://postmark."
+    return [checks.Error(f"There is no {settings.EMAIL_BACKEND}.", hint=hint, id="punctual.E053")]
+
+
+def check_callback_secret(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+    """One that is not base64 would answer each callback with an error of ours."""
+    try:
+        if settings.CALLBACK_SECRET:
+            Webhook(settings.CALLBACK_SECRET)
+    except (ValueError, EmptyWebhookSecretError):  # base64 raises the first
+        hint = "Set CALLBACK_SECRET to whsec_ and 32 random bytes in base64."
+        return [checks.Error("CALLBACK_SECRET is not base64.", hint=hint, id="punctual.E054")]
+    return []
 
 
 def unconfigured() -> dict[str, str]:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from unicodedata import category, normalize
 
 from celery import shared_task
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
@@ -39,11 +38,6 @@ STOP = frozenset(
     ]
 )
 START = frozenset(["START", "YES", "UNSTOP", "ANMELDEN", "ALTA"])
-
-
-def needs_consent(channel: str) -> bool:
-    """Whether silence is a no on that channel (OPT_IN_CHANNELS)."""
-    return channel in settings.OPT_IN_CHANNELS
 
 
 def record(

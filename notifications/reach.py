@@ -63,7 +63,7 @@ def of_address(channel: str, address: str) -> list[tuple[str, Q]]:
 
 
 def opt_in(channel: str) -> bool:
-    """Whether a channel is used only with the customer's consent."""
+    """Whether silence is a no on that channel (OPT_IN_CHANNELS)."""
     return channel in settings.OPT_IN_CHANNELS
 
 

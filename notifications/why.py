@@ -12,12 +12,11 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast, Lower
 from django.utils.translation import gettext as _, gettext_lazy
 
-from notifications import planning
+from notifications import planning, reach
 from notifications.models import Booking, Channel, Consent, Delivery, Payment, ReminderRule, Suppression
 from notifications.occurrences import Anchor
 from notifications.planning import Reason, State
@@ -152,9 +151,7 @@ def _never_made(rule: ReminderRule, anchor: Any, channel: str, used: set[str]) -
         objection = Reason.NO_ADDRESS
     elif getattr(anchor, f"suppressed_{channel}", False):
         objection = Reason.SUPPRESSED
-    elif getattr(anchor, f"refused_{channel}") or not (
-        channel not in getattr(settings, "OPT_IN_CHANNELS", ()) or getattr(anchor, f"agreed_{channel}")
-    ):
+    elif getattr(anchor, f"refused_{channel}") or (reach.opt_in(channel) and not getattr(anchor, f"agreed_{channel}")):
         objection = Reason.OPTED_OUT
     if not used:
         objection = planning.unwanted(rule, anchor) or objection

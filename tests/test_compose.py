@@ -118,8 +118,11 @@ def test_a_workers_long_jobs_never_delay_the_clock():
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_gets_every_setting(name):
-    parts = [ROOT / "config" / f"{part}.py" for part in ("settings", "environment", "messages")]
-    read = {name for part in parts for name in re.findall(r'\benv\.\w+\(\s*"(\w+)"', part.read_text())}
+    read = {
+        name
+        for part in (ROOT / "config").glob("*.py")
+        for name in re.findall(r'\benv\.\w+\(\s*"(\w+)"', part.read_text())
+    }
     assert read - NOT_FOR_CONTAINERS <= set(SERVICES[name]["environment"])
 
 
@@ -151,7 +154,8 @@ def test_the_image_holds_what_runs_and_nothing_else():
     allowed = {rule[1:] for rule in rules if rule.startswith("!")}
     ours = {app for app in settings.INSTALLED_APPS if (ROOT / app.partition(".")[0] / "__init__.py").exists()}
     ours = {app.partition(".")[0] for app in ours} - {"tests"}
-    assert ours | {"manage.py", "templates", "requirements.txt", "gunicorn.conf.py"} <= allowed
+    words = {Path(path).name for path in settings.LOCALE_PATHS}
+    assert ours | words | {"manage.py", "templates", "requirements.txt", "gunicorn.conf.py"} <= allowed
     assert all((ROOT / path).exists() for path in allowed)
     assert not {path for path in allowed if path.startswith((".env", "data", "tests", ".git"))}
 

@@ -1,5 +1,6 @@
 """docs/custom-jobs.md is executed: its kind, its calls, its tests; and a type checker sees what is wrong in a call."""
 
+import os
 import re
 import subprocess
 import sys
@@ -49,6 +50,19 @@ def shop() -> dict[str, Any]:
     exec(compile(KIND, "docs/custom-jobs.md", "exec"), names)
     exec(compile(TESTS, "docs/custom-jobs.md", "exec"), names)
     return names
+
+
+def test_an_app_of_ones_own_is_found(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/__init__.py").touch()
+    (tmp_path / "shop/tasks.py").write_text(KIND)
+    (tmp_path / "with_shop.py").write_text('from config.settings import *\n\nINSTALLED_APPS += ["shop"]\n')
+    env = {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "with_shop", "DATA_DIR": str(tmp_path)}
+    env |= {"ENV_FILE": os.devnull, "SECRET_KEY": "x7" + "of-ones-own" * 6}
+    command = [sys.executable, "manage.py", "jobs", "types", "shop.thumbnails"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert '"photo_processing"' in done.stdout
 
 
 def test_the_kind_takes_ten_lines() -> None:

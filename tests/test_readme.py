@@ -70,5 +70,10 @@ def test_every_file_it_names_exists() -> None:
         assert (ROOT / name).exists(), name
 
 
+def test_it_leads_to_every_page() -> None:
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages <= set(re.findall(r"\]\(([^)#:]+)\)", README))
+
+
 def test_it_can_be_read_in_one_sitting() -> None:
     assert len(README.splitlines()) < 200

@@ -96,6 +96,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("punctual.E008", {"CELERY_ACCEPT_CONTENT": ["json", "pickle"]}, "json"),
     ("punctual.E009", {"CELERY_TASK_ACKS_LATE": True}, "CELERY_TASK_ACKS_LATE = False"),
     ("punctual.E010", {"PUBLIC_URL": "bookings.example.com"}, "Set PUBLIC_URL"),
+    ("punctual.E011", {"CELERY_WORKER_CONCURRENCY": 0}, "Set WORKER_CONCURRENCY to 1 or more"),
+    ("punctual.E011", {"API_RATE_OF_KEY": -1}, "Set API_RATE_OF_KEY to 0 or more"),
     ("jobs.E001", {"JOBS_KEEP_DAYS": {"succeeded": 7, "failed": -1}}, "Set JOBS_KEEP_FAILED_DAYS to 0 or more"),
     ("jobs.E001", {"JOBS_KEEP_COUNT": {"expired": -5}}, "Set JOBS_KEEP_EXPIRED_COUNT to 0 or more"),
     ("jobs.E001", {"JOBS_KEEP_KEYS_DAYS": -400}, "Set JOBS_KEEP_KEYS_DAYS to 0 or more"),
@@ -164,7 +166,10 @@ def test_a_short_key_is_good_enough_for_debugging(settings):
 
 
 def test_every_check_of_ours_is_broken_above():
-    ids = read_by(r'"((?:punctual|jobs)\.[EW]\d+)"', ROOT / "config/checks.py", ROOT / "jobs/checks.py")
+    ids = read_by(
+        r'"((?:punctual|jobs)\.[EW]\d+)"',
+        *(ROOT / name for name in ("config/checks.py", "config/least.py", "jobs/checks.py")),
+    )
     assert ids == {case[0] for case in WRONG + WRONG_IN_PRODUCTION} | {"punctual.E003", "punctual.W005"}
 
 
@@ -184,7 +189,7 @@ def test_the_shipped_settings_are_fit_for_production():
     [
         ({"SECRET_KEY": "changeme"}, "punctual.E001: SECRET_KEY is a placeholder"),
         ({"JOBS_KEEP_FAILED_DAYS": "-1"}, "jobs.E001: JOBS_KEEP_FAILED_DAYS is negative: -1. Set"),
-        ({"WORKER_CONCURRENCY": "two"}, 'The settings cannot be read: .*"WORKER_CONCURRENCY"'),
+        ({"LOGIN_ATTEMPTS": "two"}, 'The settings cannot be read: .*"LOGIN_ATTEMPTS"'),
         ({"DATABASE_URL": "postgres://punctual@127.0.0.1:1/punctual"}, "The database does not answer: "),
         ({}, r"The database lacks \d+ migrations \(.+, …\)\. Run: python manage\.py migrate"),
     ],

@@ -1,12 +1,14 @@
 """Refuses to start on wrong settings or on a database that lacks migrations.
 
-Called by config/wsgi.py, and by config/celery.py for worker and beat: gunicorn runs no system checks, and
-Celery runs them and ignores the answer. A refused process writes one line for each reason and exits
-with 1, without a traceback: the line says what to set.
+Called by config/wsgi.py, by config/celery.py for worker and beat, and by manage.py for the settings alone: gunicorn
+runs no system checks, and Celery runs them and ignores the answer. A refused process writes one line for each reason
+and exits with 1, without a traceback: the line says what to set.
 """
 
 import sys
 import traceback
+from pathlib import Path
+from textwrap import shorten
 
 import django
 from django.conf import settings
@@ -16,7 +18,8 @@ from django.db import OperationalError, connection
 
 NAMED_MIGRATIONS = 3
 
-SETTINGS = ("settings.py", "environment.py", "messages.py")  # of config
+SETTINGS = Path(__file__).parents[1]  # config/, whose modules `settings` is made of
+LONGEST = 200  # letters of a reason: the countries of the world are no help
 
 # Checks that web alone needs: they import every page, or the tags of the theme. So does one of Django's that has no tag
 # (of the middleware). Those of the database are for whoever asks for them by name.
@@ -46,7 +49,7 @@ def _unreadable_settings() -> list[str]:
     except Exception as error:
         # The message alone ("invalid literal for int()") names no variable; the line of the settings does.
         frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame for frame in frames if frame.filename.endswith(SETTINGS) and frame.name == "<module>"]
+        lines = [frame for frame in frames if Path(frame.filename).parent == SETTINGS and frame.name == "<module>"]
         where = f" at {lines[-1].line}" if lines else ""
         return [f"The settings cannot be read: {_first_line(error)}{where}"]
     return []
@@ -84,4 +87,4 @@ def _line(message: CheckMessage) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
+    return shorten(str(error).strip().partition("\n")[0], LONGEST, placeholder=" ...").rstrip(".")

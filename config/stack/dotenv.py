@@ -35,12 +35,14 @@ FLOWER_PASSWORD={flower_password}
 
 
 def read(file: Path) -> dict[str, str]:
-    """The variables that the file sets; none when there is no file."""
+    """The variables that the file sets; none when there is no file. Raises OSError where it cannot be read."""
 
     class FromFile(environ.Env):  # type: ignore[misc]  # read_env fills its class's mapping, os.environ by default
         ENVIRON: dict[str, Any] = {}
 
-    FromFile.read_env(str(file))
+    if file.exists():
+        with file.open(encoding="utf-8") as lines:  # given a name, it would take what it may not read for missing
+            FromFile.read_env(lines)
     return {name: str(value) for name, value in FromFile.ENVIRON.items()}
 
 

@@ -188,17 +188,20 @@ class Stack:
 
     def _take_lock(self) -> None:
         """Two stacks over one directory would write one AOF with two brokers."""
-        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)  # customers' names are in there
-        self._run_dir.mkdir(exist_ok=True)
-        lock = (self._run_dir / "lock").open("a+")
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)  # customers' names are in there
+            self._run_dir.mkdir(exist_ok=True)
+            lock = (self._run_dir / "lock").open("a+")
+        except OSError as error:
+            raise StackError(f"{error}. Let this user write in DATA_DIR, or set another.") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             owner = lock.read().strip() or "?"
             lock.close()
-            message = f"Punctual already runs in {self.data_dir} (pid {owner}). Stop it, or set another DATA_DIR."
-            raise StackError(message) from None
+            advice = "Stop it, or set another DATA_DIR."
+            raise StackError(f"Punctual already runs in {self.data_dir} (pid {owner}). {advice}") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -245,12 +248,15 @@ START_ERRORS = (StackError, InstallationError, PortError, NotReadyError, broker.
 
 def main() -> int:
     """Run until a signal. 0 after a clean stop, 1 when it could not start."""
-    terminal = Terminal()
-    began = time.monotonic()
+    terminal, began = Terminal(), time.monotonic()
     env_file = Path(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
-    if dotenv.write_when_missing(env_file):
-        terminal.say(f"Wrote {env_file} with new secrets.")
-    values = {**dotenv.read(env_file), **os.environ}
+    try:
+        if dotenv.write_when_missing(env_file):
+            terminal.say(f"Wrote {env_file} with new secrets.")
+        values = {**dotenv.read(env_file), **os.environ}
+    except OSError as error:
+        terminal.say(f"{error}. Let this user read and write that file, or set ENV_FILE to another.")
+        return 1
     data_dir = Path(values.get("DATA_DIR") or BASE_DIR / "data")
     stack = Stack(data_dir, ports="configured", log=terminal.log, env_file=env_file)
     stop_on_signals(stack)

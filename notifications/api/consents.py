@@ -22,6 +22,7 @@ from notifications.api.fields import ChannelName, Id, In, Reason
 from notifications.api.rows import columns, listed
 from notifications.imports import cells
 from notifications.models import Channel, ConsentEvent, Suppression
+from notifications.reach import opt_in
 
 router = Router(tags=["consents"])
 
@@ -89,7 +90,7 @@ def list_consents(request: HttpRequest, customer_id: Id) -> Any:
         {
             "channel": channel.value,
             "granted": said[channel].granted if channel in said else None,
-            "needed": consent.needs_consent(channel),
+            "needed": opt_in(channel),
             "changed_at": said[channel].changed_at if channel in said else None,
         }
         for channel in Channel

@@ -10,7 +10,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
-from notifications import bookings, consent, payments
+from notifications import bookings, payments, reach
 from notifications.admin.stories import story
 from notifications.models import Booking, ConsentEvent, Customer, Delivery, InboxItem, Payment
 from tests.factories import DAY, HOUR, MINUTE, alice, bob, make_booking, make_payment
@@ -255,4 +255,4 @@ def test_channels_of_a_customer_are_an_order(olga: Client) -> None:
     assert Customer.objects.get().channels == ["sms", "email"]
     olga.post(page(customer), form | {"channels_1": "sms"})
     assert Customer.objects.get().channels == ["sms", "email"]
-    assert consent.needs_consent("sms") is False
+    assert reach.opt_in("sms") is False
