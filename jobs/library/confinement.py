@@ -38,7 +38,8 @@ class Slow(OSError):
 @dataclass(frozen=True)
 class Limits:
     memory: int = 768 * 1024**2  # bytes of address space, the interpreter's included
-    cpu: int = 3  # seconds of computing
+    cpu: int = 3  # seconds of computing, until it is read
+    work: int = 0  # seconds for what is then made of it
     written: int = 64 * 1024**2  # bytes of the largest file that it may write
     wall: int = 30  # seconds, on a machine that has other things to do
 
@@ -95,7 +96,8 @@ def _understood(told: bytes, code: int, limits: Limits) -> dict[str, Any]:
     if code == -signal.SIGALRM:
         raise Slow(f"it took longer than {limits.wall} s, most of which the machine did other things")
     if code in (-signal.SIGXCPU, -signal.SIGKILL):
-        raise Refused(f"The file is refused: it takes more than {limits.cpu} s of computing, or too much memory.")
+        work = f" to read it, or {limits.work} s to work on it" if limits.work else ""
+        raise Refused(f"The file is refused: it takes more than {limits.cpu} s of computing{work}, or too much memory.")
     try:
         answer = json.loads(told)
     except ValueError:

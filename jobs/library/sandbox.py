@@ -20,10 +20,13 @@ from jobs.library.refusal import Refused
 READERS = {"picture": "jobs.library.pixels", "document": "jobs.library.documents"}
 
 
-def limit(memory: int, cpu: int, written: int, wall: int) -> None:
-    """Bytes and seconds. What goes over them is told by the system: MemoryError, SIGXCPU, EFBIG, SIGALRM."""
+def limit(memory: int, cpu: int, work: int, written: int, wall: int) -> None:
+    """Bytes and seconds. What goes over them is told by the system: MemoryError, SIGXCPU, EFBIG, SIGALRM.
+
+    A reader that has read what a stranger wrote may raise its own limit by `work` seconds.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + work + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (written, written))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
