@@ -34,10 +34,9 @@ def place(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     for folder in settings.JOBS_CLEAN_ROOTS.values():
         folder.mkdir()
     monkeypatch.setattr(warm, "_registered", {"prices": warm.Figure("prices", lambda: 42, 60)})
-    for name in ("welcome", "test"):
-        MessageTemplate.objects.create(
-            message=name, channel="email", locale="en", subject="Words", text="Hello {{ customer.name }}"
-        )
+    MessageTemplate.objects.create(
+        message="test", channel="email", locale="en", subject="Words", text="Hello {{ customer.name }}"
+    )
     alice(phone=PHONE, external_id="user123")
     return tmp_path
 
@@ -106,7 +105,7 @@ REPORT = ({"reportType": "week", "users": "olga"}, reported)
 NAMES: dict[str, tuple[dict[str, Any], Any]] = {
     **dict.fromkeys(("EMAIL_SEND", "email.send", "email_notification"), EMAIL),
     "send-email": ({"to": "alice@example.com", "subject": "Hi", "body": "Thanks", "priority": "high"}, mailed("Hi")),
-    "send-welcome": ({"email": "alice@example.com", "userId": "user123"}, mailed("Words")),
+    "send-welcome": ({"email": "alice@example.com", "userId": "user123"}, mailed("Welcome")),
     **dict.fromkeys(("SMS_SEND", "sms.send", "send_sms", "sms_notification"), SMS),
     **dict.fromkeys(("USER_NOTIFICATION", "user.notification"), (NOTICE, noted("Reminder", "warning"))),
     "send-notification": ({"userId": "user123", "message": "New", "type": "push"}, noted("New", "info")),
