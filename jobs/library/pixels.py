@@ -150,11 +150,10 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _insist_on_letters(text: str) -> None:
-    """What the font has no letter for would be an empty box on every photo."""
-    from reportlab.pdfbase.ttfonts import TTFontFace  # 200 ms, for this step alone
-
-    known = TTFontFace(_font(SMALLEST).path).charToGlyph
-    if lacking := sorted({letter for letter in text if ord(letter) not in known and not letter.isspace()}):
+    """What the font has no letter for would be an empty box on every photo, drawn for what is no letter too."""
+    font = _font(32)
+    box = bytes(font.getmask("\ufffe"))
+    if lacking := sorted({one for one in text if not one.isspace() and bytes(font.getmask(one)) == box}):
         raise Refused(f"no font of this machine has the letters {' '.join(lacking[:10])} of the watermark")
 
 

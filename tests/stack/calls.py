@@ -142,7 +142,7 @@ CALLS = {
     ),
     "api_key revoke": Call("{key}", "Revoked", "revoked", (none("pk_none", "There is no key"), odd(""))),
     "release_hold": Call("", "Nothing was held.", "released", (odd("now"),)),
-    "config": Call("JOBS_", "JOBS_QUEUES", "variable", (none("nonsense", "no such variable"), odd("--only x"))),
+    "config": Call("JOBS_", "JOBS_QUEUES", "variable", (none("nonsense", "no variable NONSENSE"), odd("--only x"))),
     "health": Call("ready workers", "workers: well", "well", (odd("lungs", "invalid choice"),)),
     "send_test": Call(
         "email olga@example.com",
