@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.library import clean_up, confinement, exports, old_files, parts, people, pictures, texts
+from jobs.library import clean_up, exports, old_files, parts, people, pictures, storage, texts
 from jobs.library.clean_up import Wanted
 from jobs.library.exports import Wanted as Rows
 from jobs.models import Job, StoredFile
@@ -37,13 +37,13 @@ def test_a_file_is_not_blamed_for_a_full_disk_and_is_worked_on_later(
         handle = pictures.change_picture.delay(stored(hostile.picture(900, 900)).pk, [{"do": "compress"}])
     else:
         handle = texts.extract_text.delay(stored(b"Hello " * 5000).pk)
-    copied = confinement.storage.copy
+    copied = storage.copy
 
     def to_a_full_disk(file: StoredFile, to: Path) -> None:
         copied(file, to)
         (to.parent / of).symlink_to(FULL)
 
-    monkeypatch.setattr(confinement.storage, "copy", to_a_full_disk)
+    monkeypatch.setattr(storage, "copy", to_a_full_disk)
     worker.run_due()
     job = Job.objects.get(pk=handle.id)
     assert (job.state, job.failures) == ("scheduled", 1) and "make room" in job.reason, job.reason

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageChops, ImageCms
 
 from jobs.library import pictures
+from tests.jobs.races import TRANSACTIONAL
 from tests.library import hostile
 from tests.library.stored import content, done, stored
 
@@ -39,11 +40,13 @@ def saved(picture: Image.Image, form: str, **said: Any) -> bytes:
     return made.getvalue()
 
 
+@TRANSACTIONAL  # PostgreSQL ends a transaction that waits for so long
 def test_a_photo_of_12_million_pixels_becomes_a_png_though_that_takes_its_time(worker: Any) -> None:
     picture = changed(worker, saved(noisy(4000, 3000), "JPEG"), {"do": "convert", "format": "png"})
     assert (picture.size, picture.format) == ((4000, 3000), "PNG")
 
 
+@TRANSACTIONAL
 def test_as_many_pixels_as_there_may_be_have_room_for_a_watermark(worker: Any) -> None:
     source = hostile.picture(7300, 5470, "JPEG")
     assert changed(worker, source, {"do": "watermark", "text": "Salon"}).size == (7300, 5470)
