@@ -58,5 +58,12 @@ def described(kind: Durable) -> Described:
 
 def _argument(name: str, schema: dict[str, Any]) -> str:
     one = schema["properties"][name]
-    kind = one.get("type") or " or ".join(str(way.get("type", "object")) for way in one.get("anyOf", ())) or "any"
+    kind = " or ".join(dict.fromkeys(_type(way, schema) for way in one.get("anyOf", (one,))))
     return f"{name}{'' if name in schema['required'] else '?'}: {kind}"
+
+
+def _type(one: dict[str, Any], schema: dict[str, Any]) -> str:
+    """A model is described elsewhere in the schema."""
+    if "$ref" in one:
+        one = schema.get("$defs", {}).get(one["$ref"].rpartition("/")[2], {"type": "object"})
+    return str(one.get("type") or ("object" if one.get("properties") or one.get("oneOf") else "any"))

@@ -82,7 +82,8 @@ class Payload:
             return adapter.validate_python(value)
         except ValidationError as exc:
             where = ".".join(str(part) for part in (name, *exc.errors()[0]["loc"]))
-            raise PayloadError(f"Argument {where}: {exc.errors()[0]['msg']}.", where) from exc
+            why = str(exc.errors()[0]["msg"]).removeprefix("Value error, ")
+            raise PayloadError(f"Argument {where}: {why}.", where) from exc
 
     def _dumped(self, name: str, value: Any) -> Any:
         adapter = self._adapters.get(name)

@@ -82,7 +82,7 @@ REPORT = ({"reportType": "week", "users": "olga"}, reported)
 NAMES: dict[str, tuple[dict[str, Any], Any]] = {
     **dict.fromkeys(("EMAIL_SEND", "email.send", "email_notification"), EMAIL),
     "send-email": ({"to": "alice@example.com", "subject": "Hi", "body": "Thanks", "priority": "high"}, mailed("Hi")),
-    "send-welcome": ({"email": "alice@example.com", "userId": "user123"}, mailed("Words")),
+    "send-welcome": ({"email": "alice@example.com", "userId": "user123"}, mailed("Welcome")),
     **dict.fromkeys(("SMS_SEND", "sms.send", "send_sms", "sms_notification"), SMS),
     **dict.fromkeys(("USER_NOTIFICATION", "user.notification"), (NOTICE, noted("Reminder", "warning"))),
     "send-notification": ({"userId": "user123", "message": "New", "type": "push"}, noted("New", "info")),

@@ -29,10 +29,9 @@ def place(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     for folder in settings.JOBS_CLEAN_ROOTS.values():
         folder.mkdir()
     monkeypatch.setattr(warm, "_registered", {"prices": warm.Figure("prices", lambda: 42, 60)})
-    for name in ("welcome", "test"):
-        MessageTemplate.objects.create(
-            message=name, channel="email", locale="en", subject="Words", text="Hello {{ customer.name }}"
-        )
+    MessageTemplate.objects.create(
+        message="test", channel="email", locale="en", subject="Words", text="Hello {{ customer.name }}"
+    )
     alice(phone=PHONE, external_id="user123")
     return tmp_path
 

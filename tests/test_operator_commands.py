@@ -74,7 +74,8 @@ def test_config_shows_a_person_what_is_asked_for(here: Installation) -> None:
 
 @pytest.mark.django_db
 def test_health_is_well_with_a_worker_and_a_tick_and_not_without() -> None:
-    assert health.refuses() == (1, "Not well: workers.")
+    code, says = health.refuses()
+    assert code == 1 and says.startswith("Not well: workers. Start workers, clock and beat")
     crews.tell("a@host", ["default"], 2, scalable=True)
     ticks.look("clock")
     told = {one["check"]: one for one in health.lines()}
@@ -83,14 +84,17 @@ def test_health_is_well_with_a_worker_and_a_tick_and_not_without() -> None:
     text = health.screen()
     assert "workers: well" in text and "beat alive" in text
     make_job(due=-HOUR)
-    assert health.refuses("queues") == (1, "Not well: queues.")
+    code, says = health.refuses("queues")
+    assert code == 1 and says == "Not well: queues. `manage.py jobs queues` tells which is late or paused."
     assert health.lines("ready")[0]["database"] is True
 
 
 def test_health_ends_with_1_and_a_sentence_when_the_database_is_away(here: Installation) -> None:
     gone = "postgres://postgres@127.0.0.1:1/x" if "postgres" in here.env["DATABASE_URL"] else "sqlite:////proc/none"
     done = here.run("health", DATABASE_URL=gone)
-    assert done.returncode == 1 and "Not well: ready, workers, queues." in done.stderr
+    assert (
+        done.returncode == 1 and "Not well: ready, workers, queues. Is the database of DATABASE_URL up" in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert [json.loads(line)["well"] for line in done.stdout.splitlines()] == [False, False, False]
 

@@ -62,7 +62,10 @@ class Wanted(BaseModel):
     soft_time_limit=7100,
 )
 def clean_up(self: Durable, wanted: Wanted) -> dict[str, Any]:
-    """Returns how many of each kind went (or would go), the first of their names, and whether more are left."""
+    """Returns how many of each kind went (or would go), the first of their names, and whether more are left.
+
+    What could not be deleted keeps nothing else from being cleaned up; at the end the job fails and names it.
+    """
     now = database_now()
     asked = Asked(
         now - wanted.older_than,
@@ -84,11 +87,19 @@ def clean_up(self: Durable, wanted: Wanted) -> dict[str, Any]:
                 self.running.check_cancelled()
                 self.running.progress(sum(counts.values()), wanted.at_most, name)
                 if asked.left <= 0:
-                    return _told(wanted, counts, shown, more=True)
+                    return _told(wanted, counts, shown, asked.stuck, more=True)
         except ValueError as exc:  # a folder that is a link
             raise Permanent(str(exc)) from exc
-    return _told(wanted, counts, shown, more=False)
+    return _told(wanted, counts, shown, asked.stuck, more=False)
 
 
-def _told(wanted: Wanted, counts: dict[str, int], shown: dict[str, list[str]], *, more: bool) -> dict[str, Any]:
+def _told(
+    wanted: Wanted, counts: dict[str, int], shown: dict[str, list[str]], stuck: list[str], *, more: bool
+) -> dict[str, Any]:
+    if stuck:
+        gone, named = sum(counts.values()), "; ".join(stuck[:5]) + ("; ..." if len(stuck) > 5 else "")
+        raise Permanent(
+            f"{gone:,} were cleaned up, {len(stuck):,} could not be read or deleted: {named}. "
+            "Let the user of the worker delete them."
+        )
     return {"dry_run": wanted.dry_run, "counts": counts, "shown": shown, "more_is_left": more}

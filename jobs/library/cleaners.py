@@ -7,7 +7,7 @@ dry run the same names, and it deletes nothing. None touches what is still to be
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,8 @@ Batches = Iterator[list[str]]
 class Asked:
     """`before` is the moment before which something has to have ended, or to have been changed last.
 
-    `left` is how many may still go: whoever asks counts it down between two batches.
+    `left` is how many may still go: whoever asks counts it down between two batches. `stuck` are those that should have
+    gone and could not be deleted, each with its reason.
     """
 
     before: datetime
@@ -38,6 +39,7 @@ class Asked:
     folder: str = ""
     dry_run: bool = False
     left: int = sys.maxsize
+    stuck: list[str] = field(default_factory=list)
 
     @property
     def batch(self) -> int:
@@ -89,6 +91,7 @@ def _files(usual: str) -> Callable[[Asked], Batches]:
             asked.before.timestamp(),
             batch=lambda: asked.batch,
             dry_run=asked.dry_run,
+            stuck=asked.stuck,
         )
 
     return clean

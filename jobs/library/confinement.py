@@ -20,6 +20,7 @@ from typing import IO, Any
 from django.conf import settings
 
 from jobs.library import parts, storage
+from jobs.library.sandbox import TROUBLE
 from jobs.models import StoredFile
 from jobs.verdict import Permanent
 
@@ -35,10 +36,15 @@ class Slow(OSError):
     """It took too long, though not of computing: the machine is busy, and later it may go well."""
 
 
+class Trouble(OSError):
+    """The machine's, not the file's: no room on its disk, or it cannot be written."""
+
+
 @dataclass(frozen=True)
 class Limits:
     memory: int = 768 * 1024**2  # bytes of address space, the interpreter's included
-    cpu: int = 3  # seconds of computing
+    cpu: int = 3  # seconds of computing, until it is read
+    work: int = 0  # seconds for what is then made of it
     written: int = 64 * 1024**2  # bytes of the largest file that it may write
     wall: int = 30  # seconds, on a machine that has other things to do
 
@@ -55,7 +61,7 @@ def room(file: StoredFile) -> Iterator[Path]:
 
 
 def read(reader: str, folder: Path, options: Mapping[str, Any], limits: Limits = LIMITS) -> dict[str, Any]:
-    """What the reader says of `source` in the folder; it may have written `target`. Raises Refused or Slow."""
+    """What the reader says of `source` in the folder; it may have written `target`. Raises Refused, Slow or Trouble."""
     asked = {
         "reader": reader,
         "source": str(folder / "source"),
@@ -94,8 +100,11 @@ def _run(asked: bytes, folder: Path, told: IO[bytes], wall: int) -> int:
 def _understood(told: bytes, code: int, limits: Limits) -> dict[str, Any]:
     if code == -signal.SIGALRM:
         raise Slow(f"it took longer than {limits.wall} s, most of which the machine did other things")
+    if code == TROUBLE:
+        raise Trouble(f"the disk of {parts.folder()} is full or cannot be written: make room")
     if code in (-signal.SIGXCPU, -signal.SIGKILL):
-        raise Refused(f"The file is refused: it takes more than {limits.cpu} s of computing, or too much memory.")
+        work = f" to read it, or {limits.work} s to work on it" if limits.work else ""
+        raise Refused(f"The file is refused: it takes more than {limits.cpu} s of computing{work}, or too much memory.")
     try:
         answer = json.loads(told)
     except ValueError:

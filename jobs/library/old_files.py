@@ -4,14 +4,17 @@ Used by `cleaners`. The promise: directories are opened one by one, each within 
 link; so no name, and nobody who exchanges a directory for a link meanwhile, leads out of the root.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 DEEPEST = 20  # directories within one another
+EXCHANGED = (errno.ELOOP, errno.ENOTDIR, errno.ENOENT)  # it became a link meanwhile, or is gone
 FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -24,22 +27,26 @@ def parts(folder: str) -> tuple[str, ...]:
 
 
 def removed(
-    root: Path, folder: str, pattern: str, before: float, *, batch: Callable[[], int], dry_run: bool
+    root: Path, folder: str, pattern: str, before: float, *, batch: Callable[[], int], dry_run: bool, stuck: list[str]
 ) -> Iterator[list[str]]:
     """The files last changed before that moment (seconds since 1970), by their paths within the root.
 
-    Only ordinary files: links, sockets and the like stay. A root or folder that is not there is an empty one.
+    Only ordinary files: links, sockets and the like stay. A root or folder that is not there is an empty one. What the
+    system does not let us read or delete is added to `stuck`, with its reason, and ends nothing.
     """
-    names = parts(folder)
-    with suppress(FileNotFoundError), _opened(Path(root), names) as directory:
-        found: list[str] = []
-        for path in _old(directory, "/".join(names), pattern, before, dry_run, len(names)):
-            found.append(path)
-            if len(found) >= batch():
+    names, walk = parts(folder), _Walk(pattern, before, dry_run, stuck)
+    try:
+        with suppress(FileNotFoundError), _opened(Path(root), names) as directory:
+            found: list[str] = []
+            for path in walk.old(directory, "/".join(names), len(names)):
+                found.append(path)
+                if len(found) >= batch():
+                    yield found
+                    found = []
+            if found:
                 yield found
-                found = []
-        if found:
-            yield found
+    except PermissionError as exc:
+        stuck.append(f"{root}: {exc.strerror}")
 
 
 @contextmanager
@@ -57,32 +64,50 @@ def _opened(root: Path, names: tuple[str, ...]) -> Iterator[int]:
         os.close(directory)
 
 
-def _old(directory: int, within: str, pattern: str, before: float, dry_run: bool, depth: int) -> Iterator[str]:
-    with os.scandir(directory) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            path = f"{within}/{entry.name}" if within else entry.name
-            with suppress(FileNotFoundError):  # somebody was faster
-                status = entry.stat(follow_symlinks=False)
-                if stat.S_ISDIR(status.st_mode) and depth < DEEPEST:
-                    yield from _inner(directory, entry.name, path, pattern, before, dry_run, depth)
-                elif stat.S_ISREG(status.st_mode) and status.st_mtime < before and fnmatchcase(entry.name, pattern):
-                    if not dry_run:
-                        os.unlink(entry.name, dir_fd=directory)
-                    yield path
+@dataclass(frozen=True)
+class _Walk:
+    pattern: str
+    before: float
+    dry_run: bool
+    stuck: list[str]
 
+    def old(self, directory: int, within: str, depth: int) -> Iterator[str]:
+        with os.scandir(directory) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = f"{within}/{entry.name}" if within else entry.name
+                with suppress(FileNotFoundError):  # somebody was faster
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode) and depth < DEEPEST:
+                        yield from self._inner(directory, entry.name, path, depth)
+                    elif self._is_meant(status, entry.name) and self._is_gone(directory, entry.name, path):
+                        yield path
 
-def _inner(
-    directory: int, name: str, path: str, pattern: str, before: float, dry_run: bool, depth: int
-) -> Iterator[str]:
-    try:
-        inner = os.open(name, FLAGS, dir_fd=directory)
-    except OSError:  # it became a link meanwhile, or is not ours to read
-        return
-    try:
-        old = os.fstat(inner).st_mtime < before
-        yield from _old(inner, path, pattern, before, dry_run, depth + 1)
-    finally:
-        os.close(inner)
-    if old and not dry_run:
-        with suppress(OSError):  # not empty
-            os.rmdir(name, dir_fd=directory)
+    def _is_meant(self, status: os.stat_result, name: str) -> bool:
+        return stat.S_ISREG(status.st_mode) and status.st_mtime < self.before and fnmatchcase(name, self.pattern)
+
+    def _is_gone(self, directory: int, name: str, path: str) -> bool:
+        try:
+            if not self.dry_run:
+                os.unlink(name, dir_fd=directory)
+        except FileNotFoundError:
+            return False
+        except OSError as exc:
+            self.stuck.append(f"{path}: {exc.strerror}")
+            return False
+        return True
+
+    def _inner(self, directory: int, name: str, path: str, depth: int) -> Iterator[str]:
+        try:
+            inner = os.open(name, FLAGS, dir_fd=directory)
+        except OSError as exc:
+            if exc.errno not in EXCHANGED:
+                self.stuck.append(f"{path}: {exc.strerror}")
+            return
+        try:
+            old = os.fstat(inner).st_mtime < self.before
+            yield from self.old(inner, path, depth + 1)
+        finally:
+            os.close(inner)
+        if old and not self.dry_run:
+            with suppress(OSError):  # not empty
+                os.rmdir(name, dir_fd=directory)

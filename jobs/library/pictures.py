@@ -21,6 +21,7 @@ from jobs.models import Group, Job
 
 LARGEST = 50 * 1024**2  # bytes of a picture
 SIDE = 20_000  # pixels
+LIMITS = confinement.Limits(work=60, wall=100)  # packing 40 million pixels well takes half a minute
 MOST = 1_000  # photos of a batch
 Pixels = Annotated[int, Field(ge=1, le=SIDE)]
 
@@ -92,7 +93,7 @@ def change_picture(self: Durable, file: UUID, steps: Steps) -> dict[str, Any]:
     source = storage.get(file, largest=LARGEST)
     self.running.check_cancelled()
     with confinement.room(source) as folder:
-        made = confinement.read("picture", folder, {"steps": [step.model_dump() for step in steps]})
+        made = confinement.read("picture", folder, {"steps": [step.model_dump() for step in steps]}, LIMITS)
         name = PurePath(source.name).with_suffix(f".{made['format']}").name
         kept = storage.keep(folder / "target", name, f"image/{made['format']}", Whose.like(source, job.pk))
     return {"file": str(kept.pk), "size": kept.size, **made}

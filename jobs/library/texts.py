@@ -19,6 +19,7 @@ from jobs.models import StoredFile
 LARGEST = 50 * 1024**2  # bytes of a document
 LONGEST = 50 * 1024**2  # bytes of its text
 PAGES = 20  # that one process reads
+FRESH = {"done": 0, "pages": 1, "characters": 0, "without_text": 0, "kind": "", "size": 0}
 
 
 @shared_task(
@@ -34,7 +35,7 @@ PAGES = 20  # that one process reads
     soft_time_limit=1740,
 )
 def extract_text(self: Durable, file: UUID) -> dict[str, Any]:
-    """Returns the new file's id, what the old one was, and its pages and characters."""
+    """Returns the new file's id, what the old one was, its pages and characters, and how many pages had no text."""
     source, job = storage.get(file, largest=LARGEST), self.running.job
     try:
         with confinement.room(source) as folder:
@@ -50,16 +51,16 @@ def extract_text(self: Durable, file: UUID) -> dict[str, Any]:
 def _read(task: Durable, folder: Path) -> dict[str, Any]:
     """All pages, one handful after the other, into `text`."""
     running = task.running
-    place: dict[str, Any] = running.saved or {"done": 0, "pages": 1, "characters": 0, "kind": "", "size": 0}
+    place: dict[str, Any] = running.saved or dict(FRESH)
     part = parts.resumed(running.job.pk, running.job.token, place.get("attempt"), place["size"])
     if not part.size:
-        place |= {"done": 0, "characters": 0}
+        place |= {"done": 0, "characters": 0, "without_text": 0}
     try:
         while not place["kind"] or place["done"] < place["pages"]:
             running.check_cancelled()
             said = confinement.read("document", folder, {"first": place["done"], "count": PAGES})
             part.add(folder / "target")
-            place |= said | {"characters": place["characters"] + said["characters"]}
+            place |= said | {name: place.get(name, 0) + said[name] for name in ("characters", "without_text")}
             place |= {"size": part.settle(), "attempt": running.job.token}
             if part.size > LONGEST:
                 raise Permanent(f"The document has more than {LONGEST // 1024**2} MB of text.")
@@ -68,7 +69,7 @@ def _read(task: Durable, folder: Path) -> dict[str, Any]:
     finally:
         part.close()
     shutil.move(part.path, folder / "text")
-    return {name: place[name] for name in ("kind", "pages", "characters")}
+    return {name: place[name] for name in ("kind", "pages", "characters", "without_text")}
 
 
 def _kept(task: Durable, source: StoredFile, text: Path) -> StoredFile:

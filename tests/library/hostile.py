@@ -189,7 +189,7 @@ PICTURES: dict[str, tuple[Made, str]] = {
     "a pixel bomb of one line": (lambda: png(2_000_000_000, 1, 0), "refused"),
     "a pixel bomb as a GIF": (lambda: gif(65_535, 65_535), "pixels"),
     "a text that unpacks to gigabytes": (png_with_text_bomb, "refused"),
-    "half a picture": (lambda: picture(800, 600, "JPEG")[:300], "cannot be read"),
+    "half a picture": (lambda: picture(800, 600, "JPEG")[:300], "damaged, or its end is missing"),
     "no picture": (lambda: b"MZ\x90\x00 not a picture", "no picture"),
     "nothing": (lambda: b"", "no picture"),
     "a drawing that runs programs": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n(x) (w) file\n", "no picture"),

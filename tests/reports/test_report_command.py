@@ -64,8 +64,11 @@ def test_without_a_day_it_is_the_last_whole_one(customer: Customer) -> None:
     assert line(report("day", "--zone", "Europe/Berlin"), "Made here") == "1"
 
 
-def test_of_one_tenant(customer: Customer) -> None:
-    assert line(report(*WEEK, "--tenant", "a"), "Made here") == "0"
+def test_of_one_tenant(customer: Customer, capsys: pytest.CaptureFixture[str]) -> None:
+    Customer.objects.create(name="Alice", email="alice@example.com", tenant="a")
+    assert line(report(*WEEK, "--tenant", "a"), "Made here") == "0" and not capsys.readouterr().err
+    assert line(report(*WEEK, "--tenant", "A"), "Made here") == "0"
+    assert "No customer is of the tenant 'A': is it misspelt?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,8 @@ def test_of_one_tenant(customer: Customer) -> None:
         (("day", "--out", "report.doc"), "has to end in .html, .pdf, .txt, .json"),
         (("day", "--out", "/nowhere/at/all/report.pdf"), "Name a file in a folder that is there"),
         (("year",), "invalid choice"),
-        (("day", "--on", "yesterday"), "invalid fromisoformat value"),
+        (("day", "--on", "yesterday"), "'yesterday' is no day. Write it as 2027-01-31"),
+        (("month", "--on", "2026-13-45"), "'2026-13-45' is no day"),
     ],
     ids=lambda words: " ".join(words)[:40] if isinstance(words, tuple) else "",
 )

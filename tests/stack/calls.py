@@ -1,7 +1,7 @@
 """How each command is called by a person, by a program, and wrongly: the table of `test_command_line`.
 
-{waiting}, {failed} and {key} stand for a fresh job or key of the API, {file} for a new file, {export}, {bookings},
-{payments}, {bad} and {empty} for files that are there. A command without a line here fails a test.
+{waiting}, {failed}, {kept} and {key} stand for a fresh job, stored file or key of the API, {file} for a new file,
+{export}, {bookings}, {payments}, {bad} and {empty} for files that are there. A command without a line fails a test.
 """
 
 from dataclasses import dataclass
@@ -135,6 +135,18 @@ CALLS = {
             error("{export} --expect 0"),
         ),
     ),
+    "jobs keep": Call("{bookings}", "bytes, until", "sha256", (odd("/nothing", "is no file"), odd("/", "is no file"))),
+    "jobs fetch": Call(
+        "{kept} {file}",
+        "bytes of",
+        "sha256",
+        (
+            none("nothing {file}", "is no job or file"),
+            none("{waiting} {file}", "made no file"),
+            odd("{kept} {export}", "is there already"),
+            error("{kept} /proc/no/file", "cannot be written"),
+        ),
+    ),
     "api_key make": Call("site jobs:read", "shown only this once", "key", (odd("site jobs:fly"), odd("site"))),
     "api_key list": Call("", "in force", "prefix", (odd("all"),)),
     "api_key rotate": Call(
@@ -142,7 +154,7 @@ CALLS = {
     ),
     "api_key revoke": Call("{key}", "Revoked", "revoked", (none("pk_none", "There is no key"), odd(""))),
     "release_hold": Call("", "Nothing was held.", "released", (odd("now"),)),
-    "config": Call("JOBS_", "JOBS_QUEUES", "variable", (none("nonsense", "no such variable"), odd("--only x"))),
+    "config": Call("JOBS_", "JOBS_QUEUES", "variable", (none("nonsense", "no variable NONSENSE"), odd("--only x"))),
     "health": Call("ready workers", "workers: well", "well", (odd("lungs", "invalid choice"),)),
     "send_test": Call(
         "email olga@example.com",

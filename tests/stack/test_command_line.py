@@ -49,6 +49,7 @@ class Scene:
             "waiting": lambda: self.one("jobs", "schedule", "option.echo", "in 2 hours")["id"],
             "failed": self.failed,
             "key": lambda: self.one("api_key", "make", "site", "jobs:read", "--json")["prefix"],
+            "kept": lambda: self.one("jobs", "keep", str(self.files / "bookings.csv"))["id"],
             "paused": self.paused,
             "file": lambda: self.files / f"{next(self.numbers)}.jsonl",
             "export": lambda: self.files / "export.jsonl",

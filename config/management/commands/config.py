@@ -30,16 +30,22 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Terminal(self, options)
+        only_set = options["set"]
         wanted = tuple(name.upper() for name in options["name"])
         found = [
             record(one)
             for one in env.all_read()
-            if (not wanted or one.name.startswith(wanted)) and (one.source != "default" or not options["set"])
+            if (not wanted or one.name.startswith(wanted)) and (one.source != "default" or not only_set)
         ]
         if not screen.json:  # as it is written there: 86400, not 86,400
             found = [one | {"value": str(one["value"])} if one["value"] else one for one in found]
-        if not screen.rows(found, ("variable", "value", "source")):
-            raise NotDone("The settings read no such variable.")
+        shown = screen.rows(found, ("variable", "value", "source"))
+        if lacking := [name for name in wanted if not any(one["variable"].startswith(name) for one in found)]:
+            raise NotDone(
+                f"The settings read no variable {', '.join(lacking)}{', or nobody set it' if only_set else ''}."
+            )
+        if not shown:
+            raise NotDone("Nobody set a variable: all have their defaults.")
         for name in unread():
             screen.warn(f"{name} is set and the settings do not read it; is it misspelt? See .env.example.")
 

@@ -23,6 +23,11 @@ CHECKS: dict[str, Callable[..., HttpResponse]] = {
     "workers": health.workers,
     "queues": health.queues,
 }
+HINTS = {
+    "ready": "Is the database of DATABASE_URL up, and `manage.py migrate` done?",
+    "workers": "Start workers, clock and beat (README.md); `manage.py jobs workers` tells which are absent.",
+    "queues": "`manage.py jobs queues` tells which is late or paused.",
+}
 VERDICTS = ("healthy", "ready")
 
 
@@ -46,7 +51,7 @@ class Command(OperatorCommand):
             screen.say(f"{name}: {'well' if well else 'NOT WELL'}")
             screen.facts({f"  {fact}": shown(value) for fact, value in told(answer) if fact not in VERDICTS})
         if bad:
-            raise CommandError(f"Not well: {', '.join(bad)}.")
+            raise CommandError(f"Not well: {', '.join(bad)}. {' '.join(HINTS[name] for name in bad)}")
 
 
 def asked(view: Callable[..., HttpResponse]) -> dict[str, Any]:

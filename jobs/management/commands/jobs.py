@@ -4,7 +4,7 @@
     manage.py jobs enqueue TASK --data '{}'     schedule TASK "in 30 minutes"
     manage.py jobs cancel ID                    retry --state failed --task TASK    run-now    reschedule
     manage.py jobs pause queue messages         resume    drain    scale messages 8    clean succeeded --older 7d
-    manage.py jobs export FILE                  import FILE
+    manage.py jobs export FILE                  import FILE    keep FILE    fetch ID FILE
 
 Exit codes: 0 done; 1 an error, or not all of it could be done; 2 wrong usage, nothing was done; 3 nothing found, or not
 (yet) done; 130 interrupted.
@@ -19,11 +19,11 @@ from celery import current_app
 from django.core.management.base import CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
-from jobs.management import figures, looking, making, moving, ordering, stopping, tidying, watching
+from jobs.management import figures, filing, looking, making, moving, ordering, stopping, tidying, watching
 from jobs.management.operator import OperatorCommand
 from jobs.management.terminal import ERROR, Terminal
 
-GROUPS = (looking, making, ordering, stopping, tidying, moving, figures, watching)
+GROUPS = (looking, making, ordering, stopping, tidying, moving, filing, figures, watching)
 INTERRUPTED = 130
 CODES = (
     "On a terminal: tables and sentences. In a pipe, and with --json: one JSON object a line. Exit codes: 0 done; "

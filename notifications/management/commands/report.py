@@ -6,7 +6,7 @@ manage.py report week --json                       its figures, for programs
 manage.py report day --language de --out gestern.html
 """
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from jobs.management.operator import OperatorCommand
 from notifications import timing
+from notifications.models import Customer
 from notifications.reports import figures, periods
 from notifications.reports.documents import Document
 
@@ -29,9 +30,7 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", choices=periods.KINDS)
-        parser.add_argument(
-            "--on", type=date.fromisoformat, help="a day of it, YYYY-MM-DD (default: the last whole one)"
-        )
+        parser.add_argument("--on", type=_day, help="a day of it, YYYY-MM-DD (default: the last whole one)")
         parser.add_argument("--zone", default=settings.TIME_ZONE, help="whose clocks (default: %(default)s)")
         parser.add_argument("--language", default="en", choices=[code for code, _name in settings.LANGUAGES])
         parser.add_argument("--tenant", default="", help="of one tenant alone (default: of all)")
@@ -52,6 +51,9 @@ class Command(OperatorCommand):
         if period.begins > now:
             told = f"The {kind} of {period.first} has not begun yet: there is nothing to report."
             raise CommandError(told, returncode=WRONG_INPUT)
+        tenant = options["tenant"]
+        if tenant and not Customer.objects.filter(tenant=tenant).exists():
+            self.stderr.write(f"No customer is of the tenant {tenant!r}: is it misspelt?")
         counted = figures.count(period, options["tenant"])
         document = Document(counted, period, options["language"], options["tenant"], now)
         if out is None:
@@ -62,6 +64,13 @@ class Command(OperatorCommand):
         except OSError as exc:
             raise CommandError(f"{out}: {exc.strerror}. Name a file in a folder that is there.") from None
         self.stdout.write(f"Written to {out}.")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text[:60]!r} is no day. Write it as 2027-01-31.") from None
 
 
 def _written(document: Document, form: str) -> bytes:
