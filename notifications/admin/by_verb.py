@@ -48,9 +48,8 @@ class ByVerb(Undeletable, OfMany, WithVerbs):
             return HttpResponseRedirect(request.get_full_path())
         return answer
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        shown = {"page_part": "admin/notifications/story.html"}
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        told: dict[str, Any] = {"page_part": "admin/notifications/story.html"}
         if request.user.has_perm("notifications.view_delivery") and request.method == "GET":
-            shown["story"] = story(request, self.model, object_id)  # type: ignore[attr-defined,assignment]
-        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), **shown}
-        return super().change_view(request, object_id, *args, **kwargs)
+            told["story"] = story(request, type(row), row.pk)
+        return told
