@@ -133,7 +133,9 @@ def change(
     changes = others | dated | money(amount, currency)
     return _change(
         payment,
-        seen=revision,
+        (Status.OPEN,),
+        None,
+        revision,
         **changes
         | _closed(When(paid_amount__gte=amount, then=Value(Status.PAID)))
         | {
@@ -166,14 +168,14 @@ def _change(
     payment: Payment,
     from_: tuple[Status, ...] = (Status.OPEN,),
     only_if: Q | None = None,
-    /,
     seen: int | None = None,
+    /,
     **changes: Any,
 ) -> Receipt:
     """Apply to a payment that is in one of the states, and of the revision `seen`. Raises NotOpen if it is not."""
     same = {} if seen is None else {"revision": seen}
     with transaction.atomic():
-        if not Payment.objects.filter(only_if or Q(), pk=payment.pk, status__in=from_, **same).update(**changes):
+        if not Payment.objects.filter(only_if or Q(), pk=payment.pk, **same, status__in=from_).update(**changes):
             raise NotOpen(_as_it_is(payment.pk, Payment.objects.filter(pk=payment.pk).first(), from_, seen))
         payment.refresh_from_db()
         return Receipt.of(payment, reminders.plan([payment]))
