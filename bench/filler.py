@@ -139,6 +139,29 @@ def a_day(number: int) -> None:
     run("VACUUM ANALYZE" if vendor() == "postgresql" else "ANALYZE")
 
 
+def papers(number: int) -> None:
+    """Files, exports that are done, and reports with a mail each: as many of each, of one person."""
+    from django.contrib.auth.models import User
+
+    from bench.rows import copies
+    from jobs.models import Export, StoredFile
+    from notifications.models import Report, ReportMail
+
+    who, then = User.objects.create_user("asker"), MIDNIGHT - timedelta(days=90)
+    file = StoredFile(name="bookings.csv", content_type="text/csv", size=1_000, sha256="0" * 64, owner=who)
+    file.created_at = then
+    copies(file, number, id=identity("i"), personal="i %% 2 = 0")
+    done = Export(source="bookings", format="csv", columns=["id"], by="asker", user=who, asked_at=then, rows=9)
+    done.finished_at = then
+    copies(done, number, id=identity("i"), file_id=identity("i"))
+    report = Report(kind="week", first_day=then.date(), zone="UTC", language="en", by="asker", counted_at=then)
+    copies(report, number, id=identity("i"), job_id=identity("i"), tenant="'t' || i")
+    mail = ReportMail(user=who, intent_at=then, sent_at=then)
+    in_doubt = "CASE i %% 1000 WHEN 0 THEN 'in_doubt' ELSE 'sent' END"
+    copies(mail, number, id=identity("i"), report_id=identity("i"), state=in_doubt)
+    run("VACUUM ANALYZE" if vendor() == "postgresql" else "ANALYZE")
+
+
 # --- SQL: i is the number of a row ---------------------------------------------------------------------
 
 

@@ -2,7 +2,8 @@
 
 `python -m bench.pages [--deliveries 1000000] [--explain]`, on a throw-away SQLite database, or on PostgreSQL where
 DATABASE_URL names a server. The rows are those of `bench.filler`, with a day of work among them: messages sent today,
-what failed, what is due, and what falls due in the next two days. Each page is asked for as a browser does, by somebody
+what failed, what is due, and what falls due in the next two days; and a tenth as many files, exports, reports and
+mails of reports. Each page is asked for as a browser does, by somebody
 who may see all. Says which took longer than a page may.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.database import throwaway
-from bench.filler import a_day, fill
+from bench.filler import a_day, fill, papers
 
 AIM = 300.0  # ms
 ROUNDS = 5
@@ -27,15 +28,17 @@ def main() -> None:
     with throwaway() as kind:
         from django.test import override_settings
 
-        from jobs.models import Job
-        from notifications.models import Booking, Delivery
+        from jobs.models import Export, Job
+        from notifications.models import Booking, Delivery, ReportMail
 
         began = time.monotonic()
         fill(chosen.deliveries)
         a_day(chosen.deliveries)
+        papers(chosen.deliveries // 10)
         took = time.monotonic() - began
         tables = ", ".join(
-            f"{model.objects.count():,} {model._meta.verbose_name_plural}" for model in (Job, Booking, Delivery)
+            f"{model.objects.count():,} {model._meta.verbose_name_plural}"
+            for model in (Job, Booking, Delivery, Export, ReportMail)
         )
         print(f"{tables} on {kind}, made in {took:.0f} s", flush=True)
         storages = {name: {"BACKEND": f"django.{backend}"} for name, backend in PLAIN.items()}
@@ -56,7 +59,7 @@ def pages() -> dict[str, str]:
     from jobs.models import Job
     from notifications.models import Booking, Delivery
 
-    job, booking, delivery = (reverse(f"admin:{name}_changelist") for name in NAMES)
+    job, booking, delivery, file, export, report, mail = (reverse(f"admin:{name}_changelist") for name in NAMES)
     one, other, who = Job.objects.all()[7], Delivery.objects.all()[7], Booking.objects.all()[7]
     return {
         "dashboard": reverse("admin:index"),
@@ -79,10 +82,33 @@ def pages() -> dict[str, str]:
         "deliveries by channel": f"{delivery}?channel__exact=email",
         "deliveries by id": f"{delivery}?q={other.pk}",
         "deliveries to an address": f"{delivery}?q={other.customer.email}",
+        "deliveries in doubt, to decide": reverse("admin:notifications_delivery_doubts"),
+        "the day": reverse("admin:notifications_booking_day"),
+        "one job": reverse("admin:jobs_job_change", args=[one.pk]),
+        "one booking": reverse("admin:notifications_booking_change", args=[who.pk]),
+        "one delivery": reverse("admin:notifications_delivery_change", args=[other.pk]),
+        "errors": reverse("admin:jobs_job_errors"),
+        "files": file,
+        "files of somebody": f"{file}?q=asker",
+        "files that are personal": f"{file}?personal__exact=1",
+        "exports": export,
+        "exports of somebody": f"{export}?q=asker",
+        "exports of bookings": f"{export}?source=bookings",
+        "exports as CSV": f"{export}?format__exact=csv",
+        "reports": report,
+        "reports of weeks": f"{report}?kind__exact=week",
+        "reports in English": f"{report}?language__exact=en",
+        "mails of reports": mail,
+        "mails in doubt": f"{mail}?state__exact=in_doubt",
+        "mails that were sent": f"{mail}?state__exact=sent",
+        "mails to somebody": f"{mail}?q=asker",
     }
 
 
-NAMES = ("jobs_job", "notifications_booking", "notifications_delivery")
+NAMES = (
+    *("jobs_job", "notifications_booking", "notifications_delivery"),
+    *("jobs_storedfile", "jobs_export", "notifications_report", "notifications_reportmail"),
+)
 
 
 class Timed:
@@ -122,7 +148,7 @@ def measured(explain: bool) -> None:
             assert answer.status_code == 200, (path, answer.status_code)
         middle = statistics.median(took)
         print(
-            f"{name:28}{middle:8.0f} ms (worst {max(took):.0f}){timed.number:5} statements "
+            f"{name:32}{middle:8.0f} ms (worst {max(took):.0f}){timed.number:5} statements "
             f"{timed.total:6.0f} ms, slowest {timed.slowest:.0f}{'' if middle <= AIM else '   TOO SLOW'}",
             flush=True,
         )

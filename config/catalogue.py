@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import unfold
 from babel.messages import Catalog
@@ -20,10 +21,21 @@ from django.utils.translation.template import templatize
 
 KEYWORDS = {"_": None, "gettext": None, "gettext_lazy": None, "ngettext": (1, 2), "ngettext_lazy": (1, 2)}
 OURS = ("config", "jobs", "notifications")
-CALL = re.compile(r"\b(?:_|gettext)\((u?(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"))\)")
-THEIRS = Path(unfold.__file__).parent / "templates"
-# Said by the theme's templates for features that are not in use here.
-UNUSED = {"unfold_crispy", "simple_history", "import_export", "guardian", "constance"}
+TEXT = r"u?(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+CALL = re.compile(rf"\b(?:_|gettext)\(({TEXT})\)")
+COUNTED = re.compile(rf"\bngettext\(({TEXT}),\s*({TEXT}),")
+THEIRS = Path(unfold.__file__).parent
+# Said by the theme for features that are not in use here.
+UNUSED = {
+    "unfold_crispy",
+    "simple_history",
+    "import_export",
+    "guardian",
+    "constance",
+    "inlines",
+    "dataset_model_admin.py",
+}
+UNUSED |= {"nested_inlines_model_admin.py"}
 
 Message = str | tuple[str, ...]
 
@@ -35,9 +47,11 @@ def file(language: str, ending: str = "po") -> Path:
 def spoken() -> dict[Message, list[str]]:
     """What is said, and where."""
     found: dict[Message, list[str]] = {}
-    for message, place in (*_in_python(), *_in_templates(Path(settings.BASE_DIR) / "templates")):
+    home = Path(settings.BASE_DIR)
+    ours = (pair for app in OURS for pair in _in_python(home / app))
+    for message, place in (*ours, *_in_templates(home / "templates")):
         found.setdefault(message, []).append(place)
-    for message, _ in _in_templates(THEIRS):
+    for message, _ in (*_in_python(THEIRS), *_in_templates(THEIRS / "templates")):
         found.setdefault(message, ["the theme"])
     return found
 
@@ -62,6 +76,19 @@ def update(language: str) -> Catalog:
     return fresh
 
 
+def lacking(catalogue: Catalog) -> list[Message]:
+    """What has no translation, or not of each of its numbers."""
+    return [_key(one.id) for one in catalogue if one.id and not all(_texts(one.string))]
+
+
+def _key(said: Any) -> Message:
+    return said if isinstance(said, str) else tuple(said)
+
+
+def _texts(string: Any) -> list[str]:
+    return [string] if isinstance(string, str) else list(string or [""])
+
+
 def store(language: str, catalogue: Catalog) -> None:
     file(language).parent.mkdir(parents=True, exist_ok=True)
     with file(language).open("wb") as target:
@@ -75,18 +102,22 @@ def compiled(catalogue: Catalog) -> bytes:
     return target.getvalue()
 
 
-def _in_python() -> Iterator[tuple[Message, str]]:
-    for app in OURS:
-        for path in sorted((Path(settings.BASE_DIR) / app).rglob("*.py")):
-            with path.open("rb") as source:
-                for _line, message, _comments, _context in extract("python", source, keywords=KEYWORDS):
-                    if message:
-                        yield message, str(path.relative_to(settings.BASE_DIR))
+def _in_python(root: Path) -> Iterator[tuple[Message, str]]:
+    for path in sorted(root.rglob("*.py")):
+        if root == THEIRS and UNUSED & set(path.parts):
+            continue
+        with path.open("rb") as source:
+            for _line, message, _comments, _context in extract("python", source, keywords=KEYWORDS):
+                if message:
+                    yield message, str(path.relative_to(root.parent))
 
 
 def _in_templates(root: Path) -> Iterator[tuple[Message, str]]:
     for path in sorted(root.rglob("*.html")):
         if UNUSED & set(path.parts):
             continue
-        for literal in CALL.findall(templatize(path.read_text(), origin=str(path))):
+        python = templatize(path.read_text(), origin=str(path))
+        for literal in CALL.findall(python):
             yield ast.literal_eval(literal), path.name
+        for pair in COUNTED.findall(python):  # blocktranslate count
+            yield tuple(ast.literal_eval(literal) for literal in pair), path.name

@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "config.addresses.middleware",  # after the one that knows the language
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -83,8 +84,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
-LOGIN_REDIRECT_URL = "admin:index"
-LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL, LOGIN_URL = "admin:index", "admin:login"
 
 TEMPLATES = [
     {

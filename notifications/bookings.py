@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from notifications import reminders, tenants, timing
 from notifications.changes import Plan
@@ -93,20 +94,39 @@ def book(
         return booking, Receipt.of(booking, reminders.plan([booking]))
 
 
-def reschedule(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str | None = None) -> Receipt:
-    """Move a booking. Reminders of the old time are withdrawn, the new time gets its own. To where it is: nothing."""
+def reschedule(
+    booking: Booking,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    time_zone: str | None = None,
+    revision: int | None = None,
+) -> Receipt:
+    """Move a booking. Reminders of the old time are withdrawn, the new time gets its own. To where it is: nothing.
+
+    With `revision` (of the page on which it was decided): raises NotOpen if it was moved since.
+    """
     when = schedule(starts_at, ends_at, time_zone or booking.time_zone)
-    return _change(booking, **_moved(when), **_next_entry(), **when)
+    return _change(booking, _seen(revision), **_moved(when), **_next_entry(), **when)
 
 
-def change(booking: Booking, *, starts_at: datetime, ends_at: datetime, time_zone: str, **texts: Any) -> Receipt:
+def change(
+    booking: Booking,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    time_zone: str,
+    revision: int | None = None,
+    **texts: Any,
+) -> Receipt:
     """Change anything about a booking. Only another time, zone or customer counts as a move.
 
-    Raises tenants.OtherTenant for a customer of another tenant.
+    Raises tenants.OtherTenant for a customer of another tenant. With `revision` (of the form that was filled in) it
+    raises NotOpen if it was moved since, which the form would take back.
     """
     tenants.shared_by(booking.tenant, texts.get("customer"))
     when = schedule(starts_at, ends_at, time_zone) | {key: texts[key] for key in ("customer",) if key in texts}
-    return _change(booking, **texts | when | _next_entry() | _moved(when))
+    return _change(booking, _seen(revision), **texts | when | _next_entry() | _moved(when))
 
 
 def _moved(when: dict[str, Any]) -> dict[str, Any]:
@@ -139,8 +159,7 @@ def confirm(booking: Booking, *, revision: int | None = None) -> Receipt:
 
     With `revision` (of the message that was answered) only that time is confirmed: raises NotOpen after a move.
     """
-    same = {} if revision is None else {"revision": revision}
-    return _change(booking, same, confirmed_at=Coalesce("confirmed_at", Now()))
+    return _change(booking, _seen(revision), confirmed_at=Coalesce("confirmed_at", Now()))
 
 
 def complete(booking: Booking) -> Receipt:
@@ -151,6 +170,10 @@ def complete(booking: Booking) -> Receipt:
 def no_show(booking: Booking) -> Receipt:
     """The customer did not come. Raises NotOpen before the start."""
     return _change(booking, {"starts_at__lte": Now()}, status=Status.NO_SHOW, closed_at=Now())
+
+
+def _seen(revision: int | None) -> dict[str, Any]:
+    return {} if revision is None else {"revision": revision}
 
 
 def _next_entry() -> dict[str, Any]:
@@ -170,7 +193,9 @@ def _change(booking: Booking, only_if: dict[str, Any] | None = None, /, **change
 def _as_it_is(booking: Booking | None, pk: int) -> str:
     """Why a change was refused."""
     if booking is None or booking.status != Status.BOOKED:
-        return f"Booking {pk} is {booking.status.replace('_', ' ') if booking else 'gone'}; nothing was changed."
+        status = booking.get_status_display() if booking else gettext("gone")
+        return gettext("Booking {pk} is {status}; nothing was changed.").format(pk=pk, status=status)
     if booking.starts_at > timezone.now():
-        return f"Booking {pk} has not begun or was moved, to {booking.local_start:%Y-%m-%d %H:%M}; nothing was changed."
-    return f"Booking {pk} was moved; nothing was changed."
+        told = gettext("Booking {pk} has not begun or was moved, to {at}; nothing was changed.")
+        return told.format(pk=pk, at=f"{booking.local_start:%Y-%m-%d %H:%M}")
+    return gettext("Booking {pk} was moved; nothing was changed.").format(pk=pk)

@@ -39,8 +39,15 @@ class OfCustomer(OncePerTenant):
             except tenants.OtherTenant as exc:
                 self.add_error(name, str(exc))  # type: ignore[attr-defined]
 
+    def keep_seen(self, data: dict[str, Any]) -> None:
+        """Whoever moved it while the form was open is not overruled: the verb asks for what the form showed."""
+        seen = data.pop("seen", None)
+        if self.instance.pk:  # type: ignore[attr-defined]
+            data["revision"] = seen
+
 
 class BookingForm(OfCustomer, forms.ModelForm[Booking]):
+    seen = forms.IntegerField(required=False, widget=forms.HiddenInput())  # the revision that the page showed
     wall = forms.SplitDateTimeField(
         label=gettext_lazy("Starts"),
         help_text=gettext_lazy("as the clocks of the time zone below show it"),
@@ -61,6 +68,7 @@ class BookingForm(OfCustomer, forms.ModelForm[Booking]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
+            self.initial["seen"] = self.instance.revision
             self.initial["wall"] = self.instance.local_start.replace(tzinfo=None, microsecond=0)
             self.initial["minutes"] = (self.instance.ends_at - self.instance.starts_at) // timedelta(minutes=1)
 
@@ -71,6 +79,7 @@ class BookingForm(OfCustomer, forms.ModelForm[Booking]):
         self.of_one_tenant(data, "customer")
         if self.errors:
             return data
+        self.keep_seen(data)
         wall, minutes = data.pop("wall").replace(tzinfo=None), data.pop("minutes")
         if wall.year >= bookings.FIRST_YEAR and not timing.exists(wall.date(), wall.time(), data["time_zone"]):
             self.add_error(
@@ -96,6 +105,7 @@ class BookingForm(OfCustomer, forms.ModelForm[Booking]):
 class PaymentForm(OfCustomer, forms.ModelForm[Payment]):
     """The amount is typed as people write it, 45.50, and handed on in minor units."""
 
+    seen = forms.IntegerField(required=False, widget=forms.HiddenInput())  # the revision that the page showed
     owed = forms.DecimalField(
         label=gettext_lazy("Amount"),
         help_text=gettext_lazy("as one writes it: 45.50"),
@@ -111,6 +121,7 @@ class PaymentForm(OfCustomer, forms.ModelForm[Payment]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
+            self.initial["seen"] = self.instance.revision
             self.initial["owed"] = amounts.major(self.instance.amount, self.instance.currency)
 
     def clean(self) -> dict[str, Any]:
@@ -120,6 +131,7 @@ class PaymentForm(OfCustomer, forms.ModelForm[Payment]):
         self.of_one_tenant(data, "customer", "booking")
         if self.errors:
             return data
+        self.keep_seen(data)
         owed = data.pop("owed")
         data["external_id"] = data["external_id"] or None
         for field, check in (

@@ -11,6 +11,7 @@ from babel.numbers import is_currency
 from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from notifications import reminders, tenants, timing
 from notifications.bookings import FIRST_YEAR, LAST_YEAR, NotOpen, Receipt, unless_same
@@ -119,16 +120,22 @@ def postpone(payment: Payment, due_on: date) -> Receipt:
     return _change(payment, due_on=due_date(due_on), revision=F("revision") + 1, moved_at=Now())
 
 
-def change(payment: Payment, *, amount: int, currency: str, due_on: date, **others: Any) -> Receipt:
+def change(
+    payment: Payment, *, amount: int, currency: str, due_on: date, revision: int | None = None, **others: Any
+) -> Receipt:
     """Change anything about a payment. Only another due date, zone or customer counts as a move.
 
-    Raises tenants.OtherTenant for a customer or booking of another tenant.
+    Raises tenants.OtherTenant for a customer or booking of another tenant. With `revision` (of the form that was filled
+    in): raises NotOpen if its due date was moved since, which the form would take back.
     """
     tenants.shared_by(payment.tenant, others.get("customer"), others.get("booking"))
     dated = {"due_on": due_date(due_on)} | {key: others[key] for key in ("time_zone", "customer") if key in others}
     changes = others | dated | money(amount, currency)
     return _change(
         payment,
+        (Status.OPEN,),
+        None,
+        revision,
         **changes
         | _closed(When(paid_amount__gte=amount, then=Value(Status.PAID)))
         | {
@@ -161,22 +168,27 @@ def _change(
     payment: Payment,
     from_: tuple[Status, ...] = (Status.OPEN,),
     only_if: Q | None = None,
+    seen: int | None = None,
     /,
     **changes: Any,
 ) -> Receipt:
-    """Apply to a payment that is in one of the states. Raises NotOpen if it is not."""
+    """Apply to a payment that is in one of the states, and of the revision `seen`. Raises NotOpen if it is not."""
+    same = {} if seen is None else {"revision": seen}
     with transaction.atomic():
-        if not Payment.objects.filter(only_if or Q(), pk=payment.pk, status__in=from_).update(**changes):
-            current = Payment.objects.filter(pk=payment.pk).values("status", "paid_amount", "refunded_amount").first()
-            raise NotOpen(_as_it_is(payment.pk, current, from_))
+        if not Payment.objects.filter(only_if or Q(), pk=payment.pk, **same, status__in=from_).update(**changes):
+            raise NotOpen(_as_it_is(payment.pk, Payment.objects.filter(pk=payment.pk).first(), from_, seen))
         payment.refresh_from_db()
         return Receipt.of(payment, reminders.plan([payment]))
 
 
-def _as_it_is(pk: int, current: Any, from_: tuple[Status, ...]) -> str:
+def _as_it_is(pk: int, current: Payment | None, from_: tuple[Status, ...], seen: int | None) -> str:
     """Why a change was refused."""
-    if current is None or current["status"] not in from_:
-        status = str(current["status"]).replace("_", " ") if current else "gone"
-        return f"Payment {pk} is {status}; nothing was changed."
-    left = current["paid_amount"] - current["refunded_amount"]
-    return f"Of payment {pk} only {left} came in (minor units); nothing was changed."
+    if current is None or current.status not in from_:
+        status = current.get_status_display() if current else gettext("gone")
+        return gettext("Payment {pk} is {status}; nothing was changed.").format(pk=pk, status=status)
+    if seen not in (None, current.revision):
+        told = gettext("Payment {pk} was moved, to {day}; nothing was changed.")
+        return told.format(pk=pk, day=current.due_on)
+    left = current.paid_amount - current.refunded_amount
+    told = gettext("Of payment {pk} only {left} came in (minor units); nothing was changed.")
+    return told.format(pk=pk, left=left)

@@ -6,16 +6,39 @@ The theme is untyped, but its classes are Django's with other templates and widg
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.http import HttpRequest
 from unfold import decorators
+from unfold.views import ChangeList
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin, StackedInline, TabularInline
     from django.contrib.admin.helpers import ActionForm
 else:
-    from unfold.admin import ModelAdmin, StackedInline, TabularInline
+    from unfold.admin import ModelAdmin as TheirModelAdmin, StackedInline, TabularInline
     from unfold.forms import ActionForm
 
-__all__ = ["ActionForm", "ModelAdmin", "StackedInline", "TabularInline", "labelled"]
+    class ModelAdmin(TheirModelAdmin):
+        def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+            return Rows
+
+
+class Rows(ChangeList):  # type: ignore[misc]  # untyped
+    """The theme says "n results (show all)" of a list that did not count all rows, also where all are shown."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.unnarrowed()
+
+    @property
+    def narrowed(self) -> bool:
+        return bool(self.query or self.get_filters_params())
+
+    def unnarrowed(self) -> None:
+        if not self.narrowed:
+            self.full_result_count = self.result_count
+
+
+__all__ = ["ActionForm", "ModelAdmin", "Rows", "StackedInline", "TabularInline", "labelled"]
 
 Column = TypeVar("Column", bound=Callable[..., Any])
 

@@ -75,9 +75,14 @@ class WithVerbs:
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         row = self.get_object(request, unquote(object_id))  # type: ignore[attr-defined]
-        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), "verbs": self.offered(request, row)}
+        shown = {"verbs": self.offered(request, row), **(self.shown(request, row) if row is not None else {})}
+        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), **shown}
         answer: HttpResponse = super().change_view(request, object_id, *args, **kwargs)  # type: ignore[misc]
         return answer
+
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What else the page of this row tells."""
+        return {}
 
     def offered(self, request: HttpRequest, row: Any) -> list[dict[str, Any]]:
         """The verbs that this person may use and that fit, each with its form and address."""

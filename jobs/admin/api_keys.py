@@ -13,8 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from config.theme.forms import dress
+from config.theme.forms import Names
 from config.theme.pages import ModelAdmin, labelled
 from config.theme.verbs import Verb, VerbForm, WithVerbs
 from jobs import scopes
@@ -22,13 +23,15 @@ from jobs.access import ApiCall, ApiKey
 from jobs.api import keys
 from jobs.api.scopes import SCOPES
 
+ALL = gettext_lazy("names with commas between them; empty: all")
 LOOKS = {"valid": "success", "over": "warning", "revoked": "danger"}
 
 
 class NewKey(forms.ModelForm[ApiKey]):
-    """Names are given as a list with commas."""
-
-    scopes = forms.MultipleChoiceField(label=gettext_lazy("Scopes"), widget=forms.CheckboxSelectMultiple)
+    scopes = forms.MultipleChoiceField(label=gettext_lazy("Scopes"), widget=UnfoldAdminCheckboxSelectMultipleWidget)
+    queues = Names(label=gettext_lazy("Queues"), required=False, help_text=ALL)
+    tasks = Names(label=gettext_lazy("Tasks"), required=False, help_text=ALL)
+    tenants = Names(label=gettext_lazy("Tenants"), required=False, help_text=ALL)
 
     class Meta:
         model = ApiKey
@@ -40,7 +43,6 @@ class NewKey(forms.ModelForm[ApiKey]):
         super().__init__(*args, **kwargs)
         field = cast(forms.MultipleChoiceField, self.fields["scopes"])
         field.choices = [(name, name) for name, right in sorted(SCOPES.items()) if self.maker.has_perm(right)]
-        dress(field.widget)
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or {}

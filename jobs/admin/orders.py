@@ -18,10 +18,13 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _, gettext_lazy
 
 from config.theme.pages import ModelAdmin
 from jobs import bulk_orders, scopes
+from jobs.admin import wishes
 from jobs.admin.filters import selection_of
 from jobs.admin.order_form import OrderForm
 from jobs.admin.paging import told
@@ -31,16 +34,9 @@ from jobs.listing import Selection
 from jobs.models import Job, Order
 
 SEEN = "_seen"
+MOMENTS = frozenset({"run_from", "run_until"})
 SALT = "jobs.order"
 AS_LONG = timedelta(hours=1)  # what was shown longer ago is shown again
-
-OUTCOMES = {
-    "cancelled": gettext_lazy("cancelled"),
-    "in flight": gettext_lazy("in flight, asked to stop"),
-    "finished": gettext_lazy("finished before"),
-    "done": gettext_lazy("done"),
-    "left alone": gettext_lazy("left alone"),
-}
 
 
 @admin.register(Order)
@@ -157,7 +153,7 @@ class OrderAdmin(ModelAdmin[Order]):
         return {
             "order": order,
             "percent": min(100, round(100 * order.done / order.total)) if order.total else 100,
-            "outcomes": [(OUTCOMES.get(what, what), number) for what, number in order.counts.items()],
+            "outcomes": [(wishes.outcome(what), number) for what, number in order.counts.items()],
             "may_call_off": order.open and request.user.has_perm(bulk_orders.PERMISSIONS[Order.Verb(order.verb)]),
         }
 
@@ -232,4 +228,6 @@ def _said(selection: Selection) -> list[tuple[str, str]]:
     }
     said = selection.model_dump(exclude_defaults=True)
     chosen = [(_("selected"), str(len(said.pop("ids"))))] if "ids" in said else []
+    said |= {"state": wishes.state(said["state"])} if "state" in said else {}
+    said |= {name: date_format(localtime(at), "SHORT_DATETIME_FORMAT") for name, at in said.items() if name in MOMENTS}
     return chosen + [(words[name], str(value)) for name, value in said.items()]

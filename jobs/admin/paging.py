@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from unfold.views import ChangeList
 
+from config.theme.pages import Rows
 from jobs import listing
 from jobs.admin.filters import selection_of
 from jobs.models import Job
@@ -31,7 +31,7 @@ def told(number: int) -> str:
     return str(Many(number)) if number > listing.MOST else number_format(number, force_grouping=True)
 
 
-class Keyset(ChangeList):  # type: ignore[misc]  # untyped
+class Keyset(Rows):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> "QuerySet[Job]":
         for name in (AFTER, BEFORE):  # not a filter: links to other filters must not carry it
             self.params.pop(name, None)
@@ -51,6 +51,7 @@ class Keyset(ChangeList):  # type: ignore[misc]  # untyped
         self.older = page.after and self.get_query_string({AFTER: page.after})
         self.result_count = self._bounded() if self.newer or self.older else len(page.jobs)
         self.full_result_count, self.show_full_result_count = None, False
+        self.unnarrowed()
         self.show_admin_actions, self.can_show_all, self.multi_page = True, False, bool(self.older or self.newer)
         self.paginator = self.model_admin.get_paginator(request, page.jobs, self.list_per_page)
 

@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, gettext_lazy
 
 from config.theme.pages import ModelAdmin
 from jobs import pauses, scopes
@@ -24,7 +24,7 @@ class PauseAdmin(ModelAdmin[Pause]):
     list_filter = ("kind",)
     readonly_fields = ("by", "at")
 
-    @admin.display(boolean=True)
+    @admin.display(boolean=True, description=gettext_lazy("in force"))
     def in_force(self, pause: Pause) -> bool:
         return pause.until is None or pause.until > timezone.now()
 

@@ -8,6 +8,8 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _, gettext_lazy
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -24,7 +26,10 @@ CONFIRM = "_confirm"
 class QueueForm(forms.ModelForm[Queue]):
     SCALING = frozenset({"desired_processes", "reason"})
     reason = forms.CharField(
-        required=False, widget=UnfoldAdminTextInputWidget(), help_text=gettext_lazy("of another number of processes")
+        label=gettext_lazy("Reason"),
+        required=False,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text=gettext_lazy("of another number of processes"),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -107,7 +112,7 @@ class QueueAdmin(Scoped, CrewPage, ModelAdmin[Queue]):
         said = {"name": queue.paused_by, "reason": queue.paused_reason}
         if not queue.paused_until:
             return _("by %(name)s. %(reason)s") % said
-        until = f"{queue.paused_until:%Y-%m-%d %H:%M %Z}"
+        until = date_format(timezone.localtime(queue.paused_until), "SHORT_DATETIME_FORMAT")
         return _("by %(name)s until %(until)s. %(reason)s") % {**said, "until": until}
 
     def has_delete_permission(self, request: HttpRequest, obj: Queue | None = None) -> bool:

@@ -82,3 +82,5 @@ class TaskResultAdmin(Result, results.TaskResultAdmin):  # type: ignore[misc]  #
 @admin.register(GroupResult)
 class GroupResultAdmin(Result, results.GroupResultAdmin):  # type: ignore[misc]  # untyped
     list_filter: ClassVar[Any] = ()
+    # Named: else Django would show all that is read-only, the masked columns too.
+    fields = ("group_id", "result", "content_type", "content_encoding", "date_created", "date_done")

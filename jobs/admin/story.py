@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 
 from jobs import neighbours
+from jobs.admin import wishes
 from jobs.models import Attempt, Job
 
 S = Job.State
@@ -42,9 +43,9 @@ def of(job: Job) -> list[Entry]:
     found += [
         Entry(
             event.at,
-            _("%(who)s asked: %(what)s") % {"who": event.by, "what": event.verb},
+            _("%(who)s asked: %(what)s") % {"who": event.by, "what": wishes.verb(event.verb)},
             event.reason,
-            f"{event.before} → {event.outcome}",
+            f"{wishes.state(event.before)} → {wishes.outcome(event.outcome)}",
         )
         for event in job.events.all()
     ]

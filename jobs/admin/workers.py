@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
@@ -23,6 +24,7 @@ class QueueWorkerAdmin(Scoped, ModelAdmin[QueueWorker]):
     scope_columns: ClassVar[dict[str, Any]] = {"queue": "queue", "tenant": None}
     list_display = ("worker", "crew", "processes", "desired", "scalable", "seen_at", "presence")
     list_filter = ("queue",)
+    fields = ("queue", "worker", "processes", "scalable", "seen_at", "started_at", "held")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[QueueWorker]:
         wanted = Queue.objects.filter(name=OuterRef("queue")).values("desired_processes")
@@ -43,6 +45,10 @@ class QueueWorkerAdmin(Scoped, ModelAdmin[QueueWorker]):
     @display(description=gettext_lazy("there"), label={"here": "success", "absent": "danger"})  # type: ignore[untyped-decorator]
     def presence(self, row: Any) -> tuple[str, str]:
         return ("here", _("here")) if row.here else ("absent", _("absent"))
+
+    @admin.display(description=gettext_lazy("memory"))
+    def held(self, row: QueueWorker) -> str:
+        return "-" if row.memory is None else filesizeformat(row.memory)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -26,10 +26,13 @@ class MoveForm(VerbForm):
         label=_("Reason"), required=False, max_length=300, help_text=_("kept in the log, not sent")
     )
 
+    revision = forms.IntegerField(required=False, widget=forms.HiddenInput)  # of the time that the page showed
+
     def __init__(self, about: Booking, data: Any = None, **kwargs: Any) -> None:
         start = about.local_start
         minutes = (about.ends_at - about.starts_at) // timedelta(minutes=1)
         initial = {"day": start.date(), "at": start.time().replace(microsecond=0), "minutes": minutes}
+        initial["revision"] = about.revision
         super().__init__(about, data, initial=initial, **kwargs)
 
     def clean(self) -> dict[str, Any]:
@@ -48,7 +51,7 @@ class MoveForm(VerbForm):
         except (ValueError, OverflowError) as exc:
             self.add_error("day", str(exc))
             return data
-        return times | {"reason": data["reason"]}
+        return times | {"reason": data["reason"], "revision": data["revision"]}
 
 
 class ReasonForm(VerbForm):

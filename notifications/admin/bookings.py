@@ -37,9 +37,19 @@ LOOKS = {
 @admin.register(Booking)
 class BookingAdmin(OfTenants, OfADay, Masked, ToMany, ByVerb, ModelAdmin[Booking]):
     make, change, verbs = staticmethod(bookings.book), staticmethod(bookings.change), VERBS
-    form = BookingForm
+    form, typed = BookingForm, {"wall": "", "minutes": ""}  # "begins" and "ends" are there
     readonly_fields = ("status", "confirmed_at", "begins", "ends", "revision")
-    fields = ("customer", "service", "location", "wall", "minutes", "time_zone", "external_id", *readonly_fields)
+    fields = (
+        "customer",
+        "service",
+        "location",
+        "wall",
+        "minutes",
+        "time_zone",
+        "external_id",
+        *readonly_fields,
+        "seen",
+    )
     list_display = ("service", "customer", "start", "location", "stands", "revision")
     list_filter = ("status", DayFilter, LocationFilter, ServiceFilter)
     list_filter_submit = True

@@ -2,7 +2,8 @@
 the reminders follow; their page opens with the story of those reminders and the receipt of what was just done.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.forms import ModelForm
@@ -20,8 +21,20 @@ class ByVerb(Undeletable, OfMany, WithVerbs):
     make: Any
     change: Any
     refusals = (bookings.NotOpen, ValueError)
+    # Fields of the form alone, which is empty for who may not change the row; in their place, what tells it in words.
+    typed: ClassVar[Mapping[str, str]] = {}
     list_per_page = 50
     show_full_result_count = False
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What is only there to be sent back is not shown to who sends nothing back."""
+        found = super().get_fields(request, obj)  # type: ignore[misc]  # the admin's
+        if obj is not None and self.has_change_permission(request, obj):  # type: ignore[attr-defined]
+            return found
+        told = {"seen": "", **(self.typed if obj is not None else {})}
+        lines = ([one] if isinstance(one, str) else one for one in found)
+        kept = ([told.get(name, name) for name in line if told.get(name, name)] for line in lines)
+        return [tuple(line) for line in kept if line]
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         if change:
@@ -48,9 +61,8 @@ class ByVerb(Undeletable, OfMany, WithVerbs):
             return HttpResponseRedirect(request.get_full_path())
         return answer
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        shown = {"page_part": "admin/notifications/story.html"}
+    def shown(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        told: dict[str, Any] = {"page_part": "admin/notifications/story.html"}
         if request.user.has_perm("notifications.view_delivery") and request.method == "GET":
-            shown["story"] = story(request, self.model, object_id)  # type: ignore[attr-defined,assignment]
-        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), **shown}
-        return super().change_view(request, object_id, *args, **kwargs)
+            told["story"] = story(request, type(row), row.pk)
+        return told

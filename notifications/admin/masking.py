@@ -42,7 +42,8 @@ class Masked:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for field, mask in cls.personal.items():
-            setattr(cls, f"masked_{field}", _column(field, mask))
+            own = getattr(getattr(cls, field, None), "short_description", None)
+            setattr(cls, f"masked_{field}", _column(field, mask, own or gettext_lazy(field.replace("_", " "))))
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return self._masked(request, super().get_list_display(request))  # type: ignore[misc]  # the admin's
@@ -97,8 +98,8 @@ class Masked:
         return first in self.personal or (first == "customer" and bool(rest) and rest[0] in OF_CUSTOMERS)
 
 
-def _column(field: str, mask: Mask) -> Any:
-    @admin.display(description=gettext_lazy(field.replace("_", " ")), empty_value="-")
+def _column(field: str, mask: Mask, label: Any) -> Any:
+    @admin.display(description=label, empty_value="-")
     def column(self: Any, obj: Any) -> str:
         value = getattr(obj, field) if hasattr(obj, field) else getattr(self, field)(obj)
         return mask(str(value)) if value else ""

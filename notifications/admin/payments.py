@@ -29,7 +29,7 @@ LOOKS = {
 @admin.register(Payment)
 class PaymentAdmin(OfTenants, Masked, ByVerb, ModelAdmin[Payment]):
     make, change, verbs = staticmethod(payments.request_payment), staticmethod(payments.change), VERBS
-    form = PaymentForm
+    form, typed = PaymentForm, {"owed": "asked"}
     list_display = ("subject", "customer", "asked", "came_in", "due_on", "stands")
     list_filter = ("status", "due_on")
     list_select_related = ("customer",)
@@ -45,6 +45,7 @@ class PaymentAdmin(OfTenants, Masked, ByVerb, ModelAdmin[Payment]):
         ("due_on", "time_zone"),
         ("status", "revision"),
         ("came_in", "given_back"),
+        "seen",
     )
 
     @admin.display(description=gettext_lazy("amount"), ordering="amount")

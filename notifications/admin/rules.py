@@ -24,8 +24,10 @@ from notifications.forms import OncePerTenant
 from notifications.models import Channel, ReminderRule, RuleOverride
 from notifications.overrides import Overrides
 from notifications.previews import Preview, foresee
-from notifications.rule_fields import ChannelsField, DurationField, moment
+from notifications.rule_fields import ChannelsField, DurationField, moment, said
 
+IN_WORDS = {"channels": "goes_by", "offset": "when", "useful_for": "useful_told", "tolerance": "tolerance_told"}
+IN_WORDS |= {"repeat_every": "repeat_told"}
 SEEN = "_seen"  # the fingerprint of the preview that the person confirmed
 
 
@@ -101,6 +103,28 @@ class ReminderRuleAdmin(OfTenants, HumanFields, Masked, Undeletable, ModelAdmin[
         (gettext_lazy("Again, and not too often"), {"fields": ("repeat_every", "repeat_times", "per_day", "digest")}),
         (gettext_lazy("Not"), {"fields": ("unless_confirmed",)}),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: ReminderRule | None = None) -> Any:
+        """Who may only look reads words: -1 day, 0:00:00 and ["email"] are for nobody."""
+        found = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return found
+        return [
+            (title, {**about, "fields": [IN_WORDS.get(name, name) for name in about["fields"] if name != "at_time"]})
+            for title, about in found
+        ]
+
+    @admin.display(description=gettext_lazy("useful for"))
+    def useful_told(self, rule: ReminderRule) -> str:
+        return said(rule.useful_for) if rule.useful_for else "-"
+
+    @admin.display(description=gettext_lazy("tolerance"))
+    def tolerance_told(self, rule: ReminderRule) -> str:
+        return said(rule.tolerance) if rule.tolerance else "-"
+
+    @admin.display(description=gettext_lazy("repeat every"))
+    def repeat_told(self, rule: ReminderRule) -> str:
+        return said(rule.repeat_every) if rule.repeat_every else "-"
 
     @admin.display(description=gettext_lazy("when"), ordering="offset")
     def when(self, rule: ReminderRule) -> str:

@@ -56,8 +56,12 @@ def _chooser(name: str) -> AutocompleteSelect:
 class AboutForm(forms.Form):
     """With which booking or payment the words are said: one of them."""
 
-    booking = forms.ModelChoiceField(Booking.objects.select_related("customer"), required=False)
-    payment = forms.ModelChoiceField(Payment.objects.select_related("customer", "booking"), required=False)
+    booking = forms.ModelChoiceField(
+        Booking.objects.select_related("customer"), required=False, label=gettext_lazy("Booking")
+    )
+    payment = forms.ModelChoiceField(
+        Payment.objects.select_related("customer", "booking"), required=False, label=gettext_lazy("Payment")
+    )
 
     def __init__(self, request: HttpRequest, template: MessageTemplate, data: Any) -> None:
         super().__init__(data)

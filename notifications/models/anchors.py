@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _
 
 from notifications.models.columns import newest_of_tenant, tenant_field, zone_field
 from notifications.models.customers import Customer
@@ -162,7 +162,7 @@ class Payment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.subject}, due {self.due_on}"
+        return gettext("{subject}, due {day}").format(subject=self.subject, day=self.due_on)
 
 
 class ZoneDatabase(models.Model):

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _
 from phonenumber_field.modelfields import PhoneNumberField
 
 from notifications import privacy
@@ -94,7 +94,7 @@ class Consent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.channel}: {'yes' if self.granted else 'no'}"
+        return f"{self.get_channel_display()}: {gettext('yes') if self.granted else gettext('no')}"
 
 
 class ConsentEvent(models.Model):
@@ -127,7 +127,9 @@ class ConsentEvent(models.Model):
         ordering = ["-pk"]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M} {self.channel}: {'yes' if self.granted else 'no'} ({self.source})"
+        at = f"{timezone.localtime(self.at):%Y-%m-%d %H:%M}"
+        said = gettext("yes") if self.granted else gettext("no")
+        return f"{at} {self.get_channel_display()}: {said} ({self.get_source_display()})"
 
 
 class Suppression(models.Model):
@@ -157,4 +159,4 @@ class Suppression(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.channel}: {self.get_cause_display()}"
+        return f"{self.get_channel_display()}: {self.get_cause_display()}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _
 
 from jobs.ids import new_id
 from notifications.models.anchors import Booking, Payment
@@ -180,7 +180,8 @@ class Delivery(models.Model):
     companions: Sequence["Delivery"] = ()
 
     def __str__(self) -> str:
-        return f"{self.rule} by {self.channel}: {self.state}"
+        said = {"rule": self.rule, "channel": self.get_channel_display(), "state": self.get_state_display()}
+        return gettext("{rule} by {channel}: {state}").format(**said)
 
     @property
     def fate(self) -> str:

@@ -88,4 +88,4 @@ class DirectMessage(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.channel} {self.pk}: {self.state}"
+        return f"{self.get_channel_display()} {self.pk}: {self.get_state_display()}"

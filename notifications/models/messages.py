@@ -5,7 +5,7 @@ from uuid import uuid4
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _
 
 from notifications import privacy
 from notifications.models.columns import Channel, tenant_field
@@ -101,7 +101,8 @@ class OutboxMessage(models.Model):
         verbose_name_plural = _("outbox messages")
 
     def __str__(self) -> str:
-        return f"{self.channel} to {privacy.shown(self.to, privacy.address)}"
+        said = {"channel": self.get_channel_display(), "address": privacy.shown(self.to, privacy.address)}
+        return gettext("{channel} to {address}").format(**said)
 
 
 class Breaker(models.Model):
@@ -171,7 +172,8 @@ class BulkChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} by {self.actor}: {self.done} of {self.total}"
+        said = {"kind": self.get_kind_display(), "actor": self.actor, "done": self.done, "total": self.total}
+        return gettext("{kind} by {actor}: {done} of {total}").format(**said)
 
 
 class Trial(models.Model):
@@ -199,4 +201,6 @@ class Trial(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.message} by {self.channel}, {self.at:%Y-%m-%d %H:%M}"
+        at = f"{timezone.localtime(self.at):%Y-%m-%d %H:%M}"
+        said = {"message": self.message, "channel": self.get_channel_display()}
+        return gettext("{message} by {channel}, {at}").format(at=at, **said)

@@ -195,4 +195,4 @@ class MessageTemplate(models.Model):
         permissions = [("try_messagetemplate", _("Can send messages as a test to any address"))]
 
     def __str__(self) -> str:
-        return f"{self.message}, {self.channel}, {self.locale}"
+        return f"{self.message}, {self.get_channel_display()}, {self.locale}"

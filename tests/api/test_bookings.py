@@ -173,7 +173,7 @@ def test_a_cancel_tells_what_is_withdrawn_what_went_out_and_what_is_under_way(pr
         str(waits.pk): "withdrawn",
     }
     again = program.ask("post", f"bookings/{scene.booking.pk}/cancel")
-    assert (again.status_code, "is cancelled" in again.data["detail"]) == (409, True)
+    assert (again.status_code, "is called off" in again.data["detail"]) == (409, True)
 
 
 def test_a_booking_is_confirmed_at_the_time_that_was_asked_about(program: Caller) -> None:

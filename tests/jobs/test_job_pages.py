@@ -97,7 +97,7 @@ def test_the_page_tells_the_story_of_its_attempts(olga: Client, django_assert_ma
     JobEvent.objects.create(job=job, by="maria", verb="retry", reason="try again", before="failed", outcome="done")
     with django_assert_max_num_queries(14):
         page = page_of(olga, job)
-    for told in ("w1@here", "w2@here", "1.500 s", "line 7", "maria asked: retry", "try again", "12:00:00 halfway"):
+    for told in ("w1@here", "w2@here", "1.500 s", "line 7", "maria asked: run again", "try again", "12:00:00 halfway"):
         assert told in page, told
     assert "<details" in page and "data-live" not in page
 

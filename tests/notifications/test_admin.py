@@ -122,7 +122,7 @@ def test_cancelling_a_booking_in_the_admin_shows_the_receipt(olga: Client) -> No
     olga.force_login(person("Operator"))
     booking = make_booking(alice())
     assert "3 withdrawn" in act(olga, "notifications_booking", "cancel", booking.pk)
-    assert "is cancelled; nothing was changed" in act(olga, "notifications_booking", "cancel", booking.pk)
+    assert "is called off; nothing was changed" in act(olga, "notifications_booking", "cancel", booking.pk)
 
 
 def test_saving_a_booking_that_was_closed_meanwhile_says_only_that(olga: Client) -> None:
@@ -131,7 +131,7 @@ def test_saving_a_booking_that_was_closed_meanwhile_says_only_that(olga: Client)
     url = reverse("admin:notifications_booking_change", args=[booking.pk])
     answer = olga.post(url, booking_form(customer=booking.customer_id, service="Colour"), follow=True)
     (said,) = answer.context["messages"]
-    assert (said.level_tag, "is cancelled; nothing was changed" in str(said)) == ("error", True)
+    assert (said.level_tag, "is called off; nothing was changed" in str(said)) == ("error", True)
     assert Booking.objects.get().service == "Haircut"
     assert not LogEntry.objects.exists()
 

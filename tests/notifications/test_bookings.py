@@ -71,7 +71,7 @@ def test_a_move_withdraws_the_old_time_and_plans_the_new_one(worker: InProcessWo
 def test_a_cancelled_booking_cannot_be_moved_or_cancelled_again() -> None:
     booking = make_booking(alice())
     bookings.cancel(booking)
-    with pytest.raises(bookings.NotOpen, match="is cancelled; nothing was changed"):
+    with pytest.raises(bookings.NotOpen, match="is called off; nothing was changed"):
         bookings.reschedule(booking, starts_at=booking.starts_at + DAY, ends_at=booking.ends_at + DAY)
     with pytest.raises(bookings.NotOpen):
         bookings.cancel(booking)

@@ -102,7 +102,7 @@ def test_cancelling_is_asked_twice_and_answers_with_a_receipt(olga: Client) -> N
     assert Booking.objects.get().status == "cancelled"
     assert "1 being sent at this moment" in text and "cannot be stopped" in text
     assert LogEntry.objects.get().change_message == "cancel: ill"
-    assert "is cancelled; nothing was changed" in told(do(olga, booking, "cancel"))
+    assert "is called off; nothing was changed" in told(do(olga, booking, "cancel"))
     assert LogEntry.objects.count() == 1
 
 

@@ -5,6 +5,7 @@ Of the issue's lines: time, bookings. Mails go to a real mail server; what count
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -65,7 +66,7 @@ def test_R2_after_a_move_the_old_time_is_never_told_and_the_new_one_is(day: Day,
 def test_R2_after_an_edit_the_reminders_still_come_with_what_is_true_by_then(day: Day, post: Post) -> None:
     """Edited: nothing is sent any more, or the text of before; the host was replaced, the mail named the old one."""
     booking = make_booking(alice(), starts=START, service="Haircut with Ines", location="Old Road 1")
-    texts = {"service": "Haircut with Jo", "location": "New Road 2"}
+    texts: dict[str, Any] = {"service": "Haircut with Jo", "location": "New Road 2"}
     bookings.change(booking, starts_at=START, ends_at=START + HOUR, time_zone="Europe/Berlin", **texts)
     day.goes_on_until(START + HOUR)
     assert len(post.letters) == 3

@@ -20,7 +20,7 @@ class Command(BaseCommand):
                 continue
             found = catalogue.update(language)
             catalogue.store(language, found)
-            missing = [message.id for message in found if message.id and not message.string]
+            missing = catalogue.lacking(found)
             for text in missing:
                 self.stdout.write(f"{language}: {text}")
             self.stdout.write(f"{language}: {len(found)} texts, {len(missing)} without a translation.")
