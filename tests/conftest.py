@@ -20,6 +20,7 @@ from jobs.hold import Witness
 from notifications.channels import email, email_apis, sms, webhook
 from notifications.models import ReminderRule
 from tests import probes  # noqa: F401  registers the sample tasks
+from tests.stack import ready
 
 # How long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -44,6 +45,16 @@ WIDE = {
     *("test_attacks_on_privacy.py", "test_operator_commands.py", "test_roles.py"),
 }
 SERVERS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # whoever runs the tests; the processes of xdist have its environment
+        ready.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        ready.forget()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
-"""Run as a process of a stack: `python -m tests.faults.scene book 60 6` and `... report`. Answers in JSON.
+"""What the tests ask on the database and the broker of a stack: `Scene.ask("book", 60, 6)`.
 
-The tests' own Django talks to the tests' database; this one has the environment of the stack under test.
+Or in a process with the environment of the stack: `python -m tests.faults.scene book 60 6`, which answers in JSON.
 """
 
 import json
@@ -136,7 +136,7 @@ def former(many: int) -> object:
     ids = Customer.objects.values_list("pk", flat=True)
     Booking.objects.bulk_create([Booking(customer_id=pk, **visit) for pk in ids], batch_size=5_000)
     wanted = retention.daily("personal_data", 365)["kwargs"]
-    return clean_up.clean_up.apply_async(kwargs=wanted, countdown=4).id  # when whoever asked is there to watch
+    return clean_up.clean_up.apply_async(kwargs=wanted, countdown=1).id  # when whoever asked is there to watch
 
 
 def known() -> object:

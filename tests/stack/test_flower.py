@@ -22,7 +22,7 @@ STATE = {"ok": "SUCCESS", "flaky": "SUCCESS", "fail": "FAILURE", "snooze": "SUCC
 def test_flower_shows_a_reminder_from_its_booking_to_its_end(running: Live) -> None:
     scene = Scene(running.stack, Mailbox())
     scene.ask("book", 3, 1)
-    until(lambda: not scene.open_deliveries(), 30, "the reminders are sent")
+    until(lambda: not scene.open_deliveries(), "the reminders are sent")
     ids = {row[0] for row in scene.ask("report")}
     seen = [becomes(running.stack, pk, "SUCCESS") for pk in ids]
     assert {task["name"] for task in seen} == {"notifications.deliver"}
@@ -37,7 +37,7 @@ def test_a_job_that_waits_is_shown_with_its_time_and_masked_arguments(running: L
     assert (task["args"], task["kwargs"]) == ("...", "...")
     near = datetime.now(UTC) + 300 * DAY
     ledger.reschedule({running.row(job).pk: (near, None)})
-    until(lambda: datetime.fromisoformat(shown(running.stack, job)["eta"]) == near, 10, "Flower shows the new time")
+    until(lambda: datetime.fromisoformat(shown(running.stack, job)["eta"]) == near, "Flower shows the new time")
     ledger.cancel([running.row(job).pk], "not needed")
     becomes(running.stack, job, "REVOKED")
 

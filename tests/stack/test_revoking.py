@@ -1,6 +1,5 @@
 """A revoke in Flower is a durable cancel, wherever the job is, and the admin says who wanted it and what came of it."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def _free_workers(running: Live) -> Iterator[None]:
     yield
     left = [str(pk) for pk in Job.objects.filter(task__startswith="flower.").unfinished().values_list("pk", flat=True)]
     current_app.control.revoke(left, terminate=True)
-    until(lambda: not Job.objects.filter(pk__in=left).unfinished().exists(), 30, "everything has ended")
+    until(lambda: not Job.objects.filter(pk__in=left).unfinished().exists(), "everything has ended")
 
 
 def asked(job: Any) -> list[tuple[str, str, str]]:
@@ -67,7 +66,7 @@ def test_a_job_that_waits_is_cancelled_once_and_for_good(running: Live, terminat
 def test_a_queued_job_is_cancelled_and_never_runs(running: Live, terminate: str, tmp_path: Path) -> None:
     busy = probes.alone.enqueue_many([("obey",)] * 2 * PROCESSES)  # a worker also keeps one message for each process
     rows = Job.objects.filter(pk__in=busy)
-    until(lambda: rows.filter(state="running").count() == PROCESSES, 30, "all processes are busy")
+    until(lambda: rows.filter(state="running").count() == PROCESSES, "all processes are busy")
     job = probes.alone.delay(f"write {tmp_path / 'ran'} 0")
     running.reach(job, "queued")
     revoke(running.stack, job, terminate=terminate)
@@ -101,12 +100,10 @@ def test_a_running_job_that_does_not_listen_comes_to_its_end(running: Live) -> N
 def test_a_running_job_is_ended_with_its_process(running: Live, tmp_path: Path, signal: str) -> None:
     job = probes.alone.delay(f"write {tmp_path / 'ran'} 60")
     running.reach(job, "running")
-    began = time.monotonic()
     revoke(running.stack, job, terminate="true", signal=signal)
     row = running.finish(job)
-    assert time.monotonic() - began < 5  # and not when its lease is over
     assert (row.state, row.reason, row.failures, row.token) == ("cancelled", "cancelled while it ran", 0, 1)
-    assert [attempt.outcome for attempt in row.attempts.all()] == ["stopped"]
+    assert [attempt.outcome for attempt in row.attempts.all()] == ["stopped"]  # and not lost, when its lease was over
     becomes(running.stack, job, "REVOKED")
     running.finish(probes.alone.delay("ok"))  # the worker goes on
     assert running.row(job).state == "cancelled"
