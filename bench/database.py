@@ -52,7 +52,7 @@ def _close() -> None:
 
 @contextmanager
 def created(server: str, name: str, *, like: str = "template1") -> Iterator[str]:
-    """A copy of that database (empty, if none is named) on the PostgreSQL server, dropped at the end. Yields its URL."""
+    """A copy of that database (empty, if none is named) on the PostgreSQL server, dropped at its end. Its URL."""
     import psycopg
 
     with psycopg.connect(server, autocommit=True) as admin:

@@ -65,7 +65,7 @@ class Scene:
         """The same in a process with the stack's whole environment, which takes seconds to start."""
         words = [sys.executable, "-m", "tests.faults.scene", name, *map(json.dumps, values)]
         env = os.environ | self.stack.env
-        done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 

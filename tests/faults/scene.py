@@ -149,10 +149,10 @@ def known() -> object:
 
 
 def shrink(processes: int) -> object:
-    """Flower's button."""
+    """Flower's button, where there is one worker: its answer is waited for, and no longer."""
     from celery import current_app
 
-    return current_app.control.pool_shrink(processes, reply=True, timeout=5)
+    return current_app.control.pool_shrink(processes, reply=True, timeout=180, limit=1)
 
 
 if __name__ == "__main__":

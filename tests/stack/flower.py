@@ -15,7 +15,7 @@ def ask(stack: Stack, path: str, method: str = "GET", login: str = "") -> Any:
     request = urllib.request.Request(
         f"{stack.urls['flower']}api/{path}", headers={"Authorization": f"Basic {login}"}, method=method
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
