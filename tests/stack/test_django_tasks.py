@@ -12,6 +12,7 @@ import pytest
 from config.stack import Stack
 from tests.faults.conftest import ROOT, until
 from tests.stack.flower import tasks
+from tests.stack.ready import Ready
 
 pytestmark = pytest.mark.stack
 
@@ -31,7 +32,7 @@ def ask(stack: Stack, code: str) -> str:
 
 
 def test_a_worker_runs_it_and_flower_shows_its_name(tmp_path: Path) -> None:
-    with Stack(tmp_path / "data", log=tmp_path / "log", without={"web"}) as stack:
+    with Ready(tmp_path / "data", log=tmp_path / "log", without={"web"}) as stack:
         stack.wait_ready()
         pk = ask(stack, ENQUEUE)
 
