@@ -22,7 +22,7 @@ def book(many: int, seconds: float) -> object:
 
     ReminderRule.objects.update(quiet_from=None, quiet_until=None)  # it may be three in the morning
     # Booking takes a while on a busy machine; a reminder that is due before its booking is made is skipped.
-    first = timezone.now() + timedelta(minutes=15, seconds=1 + many / 8)
+    first = timezone.now() + timedelta(minutes=15, seconds=1 + many / 4)
     for n in range(many):
         customer = Customer.objects.create(name=f"Customer {n}", email=f"c{n}@example.com")
         starts_at = first + timedelta(seconds=seconds * n / many)

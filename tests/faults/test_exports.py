@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import NO_CLOCK, Scene
+from tests.faults.conftest import NO_CLOCK, Scene, until
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
 
@@ -38,7 +38,8 @@ def test_an_export_whose_process_is_killed_at_60_percent_is_the_same_byte_for_by
     scene = make_scene(without=NO_CLOCK)
     scene.ask("customers", MANY)
     killed = scene.ask("export", form)
-    os.kill(scene.until(lambda: at_60_percent(scene, killed), "60 %"), signal.SIGKILL)
+    scene.until(lambda: job(scene, killed)[0] in ("running", "succeeded"), "it has begun")
+    os.kill(until(lambda: at_60_percent(scene, killed), "60 %"), signal.SIGKILL)
     scene.until(lambda: job(scene, killed)[0] == "succeeded", "another process has gone on")
     whole = scene.ask("export", form, killed)
     scene.until(lambda: job(scene, whole)[0] == "succeeded", "the other export")

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
+from django.utils import timezone
 
 from jobs.models import Job
 from tests.faults.conftest import until
@@ -27,7 +28,7 @@ def running(tmp_path: Path, django_db_blocker: Any) -> Iterator[Live]:
 
 def test_a_revoke_needs_neither_worker_nor_broker_and_outlives_them_all(running: Live, tmp_path: Path) -> None:
     stack = running.stack
-    job = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=8)
+    job = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=86400)
     becomes(stack, job, "RECEIVED")
     for name in ("beat", "clock", "worker", "broker"):
         stack.down(name)
@@ -40,8 +41,8 @@ def test_a_revoke_needs_neither_worker_nor_broker_and_outlives_them_all(running:
     stack.wait_ready(["broker"])
     stack.wipe_broker()
     stack.wait_ready()
-    later = probes.alone.apply_async(("ok",), eta=row.run_at)
-    running.finish(later, 30)
+    Job.objects.filter(pk=job.id).update(run_at=timezone.now())
+    running.finish(probes.alone.delay("ok"))
     assert running.row(job).state == "cancelled"
     assert not (tmp_path / "ran").exists()
 
@@ -55,7 +56,7 @@ def test_a_revoke_outlives_restarts_and_says_who_asked(tmp_path: Path, django_db
     env = {"FLOWER_BASIC_AUTH": "olga:one,maria:two"}
     with started(tmp_path, without={"web"}, env=env) as made, pointed(made, django_db_blocker):
         stack = made.stack
-        waits = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=20)
+        waits = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=3600)
         later = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=86400)
         runs = probes.alone.delay("sleep 600")
         for job, state in ((waits, "RECEIVED"), (later, "RECEIVED"), (runs, "STARTED")):
@@ -68,9 +69,9 @@ def test_a_revoke_outlives_restarts_and_says_who_asked(tmp_path: Path, django_db
             stack.down(name)
             stack.up(name)
         stack.wait_ready()
-        Job.objects.filter(pk=later.id).update(run_at=made.row(waits).run_at)  # it would be due with the other
-        after = probes.alone.apply_async(("ok",), eta=made.row(waits).run_at)
-        made.finish(after, 60)
+        Job.objects.filter(pk__in=[waits.id, later.id]).update(run_at=timezone.now())  # they would be due
+        after = probes.alone.delay("ok")
+        made.finish(after)
         becomes(stack, after, "SUCCESS")
         assert [made.row(job).state for job in (waits, later, runs)] == ["cancelled"] * 3
         assert [made.row(job).token for job in (waits, later, runs)] == [0, 0, 1]

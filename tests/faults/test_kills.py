@@ -14,7 +14,7 @@ from tests.faults.conftest import Scene, until
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
 
-MANY = 60
+MANY = 30
 SENDERS = 2  # processes of the worker
 
 

@@ -88,10 +88,11 @@ def test_a_running_job_that_listens_stops(running: Live) -> None:
     becomes(running.stack, job, "REVOKED")
 
 
-def test_a_running_job_that_does_not_listen_comes_to_its_end(running: Live) -> None:
-    job = probes.alone.delay("sleep 1")
+def test_a_running_job_that_does_not_listen_comes_to_its_end(running: Live, tmp_path: Path) -> None:
+    job = probes.alone.delay(f"wait {tmp_path / 'gate'}")
     running.reach(job, "running")
     revoke(running.stack, job)
+    (tmp_path / "gate").touch()
     assert running.finish(job).state == "succeeded"
     assert asked(job) == [(WHO, "running", "in flight")]
 
@@ -119,10 +120,14 @@ def test_who_shares_the_message_of_a_job_that_is_ended_runs_again_uncharged(runn
     assert [(row.token, row.failures) for row in rows] == [(1, 0), (1, 0), (2, 0)]
 
 
-def test_a_job_that_has_not_begun_in_its_message_is_ended_without_the_one_that_has(running: Live) -> None:
-    first, job, after = probes.shared.enqueue_many([("sleep 2",), ("sleep 60",), ("ok",)])
+def test_a_job_that_has_not_begun_in_its_message_is_ended_without_the_one_that_has(
+    running: Live, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    first, job, after = probes.shared.enqueue_many([(f"wait {gate}",), ("sleep 60",), ("ok",)])
     becomes(running.stack, first, "STARTED")
     revoke(running.stack, job, terminate="true")
+    gate.touch()
     rows = [running.finish(pk) for pk in (first, job, after)]
     assert [(row.state, row.token) for row in rows][:2] == [("succeeded", 1), ("cancelled", 1)]
     assert (rows[2].state, rows[2].failures) == ("succeeded", 0)
@@ -195,8 +200,10 @@ def test_a_handle_ends_a_running_job_with_its_process(running: Live) -> None:
     assert running.finish(job).state == "cancelled"
 
 
-def test_the_ledger_answers_with_a_receipt_for_each_job_and_the_workers_for_the_others(running: Live) -> None:
-    scheduled, flying = probes.alone.apply_async(("ok",), countdown=86400), probes.alone.delay("sleep 1")
+def test_the_ledger_answers_with_a_receipt_for_each_job_and_the_workers_for_the_others(
+    running: Live, tmp_path: Path
+) -> None:
+    scheduled, flying = probes.alone.apply_async(("ok",), countdown=86400), probes.alone.delay(f"wait {tmp_path / 'x'}")
     running.reach(flying, "running")
     said = answers([scheduled.id, flying.id, "no-uuid"])
     assert said.pop("ledger") == f"{scheduled.id}: cancelled; {flying.id}: in flight"
