@@ -45,7 +45,7 @@ class Ready(Stack):
 
     def _prepare(self, made: Installation) -> None:
         url = made.env["DATABASE_URL"]
-        if url.startswith("sqlite"):
+        if url.startswith("sqlite") and not Path(urlsplit(url).path).exists():  # else it is that of a stack before
             shutil.copyfile(_original(""), urlsplit(url).path)
         (self.data_dir / "media").mkdir(mode=0o700, exist_ok=True)
         if "web" not in made.without:  # it has static files too
