@@ -8,6 +8,9 @@ POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 REDIS_URL ?= redis://127.0.0.1:6379/9
 PRODUCTION := SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
 	PUBLIC_URL=https://punctual.example BEHIND_PROXY=true FROM_EMAIL=reminders@punctual.example ENV_FILE=/dev/null
+# Where the marked tests are: to look through all others costs each process of a run six seconds.
+STACK_TESTS := tests/stack tests/jobs/test_broker.py tests/test_settings.py
+FAULTS_TESTS := tests/faults tests/stack tests/test_compose_services.py
 UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 # Where it is set, pytest rewrites all tests and each process that they start compiles all modules, each time anew.
@@ -57,13 +60,13 @@ wide: $(VENV)/.dev ## Run every case of the wide tables: matrices of permissions
 	@$(BIN)/python -m pytest -n 2 -m "wide and not faults and not browser and not stack"
 
 stack: $(VENV)/.dev ## Run the tests that start the whole stack as a user would
-	@$(BIN)/python -m pytest -m "stack and not faults and not browser"
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "stack and not faults" $(STACK_TESTS)
 
 browser: $(VENV)/.dev ## Run the tests that look at the pages with chromium (skipped without it)
-	@$(BIN)/python -m pytest -m browser
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/browser
 
 faults: $(VENV)/.dev ## Run the tests that kill real processes
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m faults
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m faults $(FAULTS_TESTS)
 
 mutants: $(VENV)/.dev ## Take each guard out in turn: the tests have to notice (on PostgreSQL, if it answers)
 	@if $(BIN)/python -c 'import psycopg, sys; psycopg.connect(sys.argv[1].replace("postgres://", "postgresql://"), connect_timeout=3)' "$(POSTGRES_URL)" 2>/dev/null; then \

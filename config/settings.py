@@ -4,14 +4,13 @@ Read by Django, Celery, beat and Flower alike. `.env` in the project directory i
 (`make run` writes one); real environment variables win over it. `.env.example` explains each variable.
 """
 
-from typing import Any
 from urllib.parse import urlsplit
 
 import django
 import django_stubs_ext
 from phonenumbers import SUPPORTED_REGIONS
 
-from config.environment import BASE_DIR, DATA_DIR, HTTPS, PUBLIC_URL, env
+from config.environment import BASE_DIR, DATA_DIR, HTTPS, PUBLIC_URL, database, env
 from config.files import *  # noqa: F403
 from config.files import API_PAGES
 from config.logins import *  # noqa: F403
@@ -122,23 +121,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Database ------------------------------------------------------------------------------------------
 
-DATABASES: dict[str, Any] = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'punctual.sqlite3'}")}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # IMMEDIATE: a transaction that reads before it writes otherwise fails at once with "database is
-    # locked", whatever the timeout. WAL: readers never wait for the writer.
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA foreign_keys=ON;",
-    }
-else:
-    DATABASES["default"] |= {
-        "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=600),
-        "CONN_HEALTH_CHECKS": True,  # a restarted database costs one reconnect, not a dead worker
-        # A transaction that somebody left open must not stop the clock: whoever waits for it gives up and tries again.
-        # Nor is a statement to be compiled first: it took 270 ms for the dashboard's, which then needs 40.
-        "OPTIONS": {"options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=120s -c jit=off"},
-    }
+DATABASES = {"default": database(env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'punctual.sqlite3'}"))}
 
 # --- Celery --------------------------------------------------------------------------------------------
 # A message is only a nudge to look at a row of the ledger (jobs/), so everything that would make the

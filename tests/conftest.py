@@ -24,6 +24,7 @@ from tests import (
     probes,  # noqa: F401  registers the sample tasks
     selection,
 )
+from tests.stack import ready
 
 # How long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -45,6 +46,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     return selection.can_be_left_out(collection_path, config.getoption("markexpr")) or None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # whoever runs the tests; the processes of xdist have its environment
+        ready.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        ready.forget()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

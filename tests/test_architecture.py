@@ -233,3 +233,13 @@ def test_the_page_names_every_package_and_no_file_that_is_not_there() -> None:
     assert named and not [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in there)]
     packages = {Path(path).parent.name for path in there if path.endswith("__init__.py")}
     assert not [name for name in packages - {"commands", "migrations"} if not re.search(rf"\b{name}\b", page)]
+
+
+@pytest.mark.parametrize(("mark", "variables"), [("faults", ["FAULTS"]), ("stack", ["STACK", "FAULTS"])])
+def test_make_looks_where_the_marked_tests_are(mark: str, variables: list[str]) -> None:
+    """A module that is faults as a whole is run by `make faults`, whatever else it is."""
+    makefile = (ROOT / "Makefile").read_text()
+    looked_at = [word for name in variables for word in re.findall(rf"{name}_TESTS := (.+)", makefile)[0].split()]
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if f"pytest.mark.{mark}" in path.read_text()]
+    found = [str(path.relative_to(ROOT)) for path in marked if path != Path(__file__)]
+    assert found and not [name for name in found if not name.startswith(tuple(looked_at))]

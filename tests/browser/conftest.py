@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser import scene
 from tests.browser.person import Person
@@ -26,8 +26,10 @@ QUIET = (
     "--disable-dev-shm-usage",
     "--no-first-run",
 )
+PATIENCE = 60_000  # milliseconds; alone, what is waited for comes within one
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
+expect.set_options(timeout=PATIENCE)
 SignIn = Callable[..., Person]
 
 
@@ -92,7 +94,7 @@ def sign_in(browser: Browser, site: Live) -> Iterator[SignIn]:
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         if name:
             context.add_cookies([{"name": "sessionid", "value": _session(name), "url": site.stack.urls["site"]}])
         opened.append(Person(context, site.stack.urls["site"]))

@@ -1,5 +1,6 @@
 """Somebody in front of a browser, signed in, whose browser's complaints fail the test."""
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,6 +44,11 @@ class Person:
 
     def overflow(self) -> int:
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def shoot(self, name: str) -> None:
+        """With SHOTS=folder the page leaves a picture there, to be looked at."""
+        if folder := os.environ.get("SHOTS"):
+            self.photograph(Path(folder) / f"{name}.png")
 
     def photograph(self, file: Path) -> None:
         self.page.screenshot(path=file, full_page=True)

@@ -14,7 +14,6 @@ from tests.browser.person import Person
 from tests.factories import HOUR, make_job
 
 INDEX = reverse("admin:index")
-SOON = 20_000  # milliseconds: a few refreshes
 
 
 def figure(page: Page, name: str) -> Locator:
@@ -38,24 +37,26 @@ def test_a_figure_changes_while_one_looks(root: Person) -> None:
     page.evaluate("window.same = true")
     before = figure(page, "Failed jobs").locator("dd").first.inner_text()
     made = make_job("failed")
-    expect(figure(page, "Failed jobs").locator("dd").first).to_have_text(str(int(before) + 1), timeout=SOON)
+    expect(figure(page, "Failed jobs").locator("dd").first).to_have_text(str(int(before) + 1))
     Job.objects.filter(pk=made.pk).delete()
-    expect(figure(page, "Failed jobs").locator("dd").first).to_have_text(before, timeout=SOON)
+    expect(figure(page, "Failed jobs").locator("dd").first).to_have_text(before)
     assert page.evaluate("window.same"), "the page was loaded again"
     expect(page.locator("#refreshed")).to_contain_text("Refreshed at")
     root.looks_fine()
 
 
 def test_who_wants_to_read_holds_it_still(root: Person) -> None:
+    root.page.clock.install()
     page = root.open(INDEX)
     page.get_by_role("button", name="Hold this page still").click()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     made = make_job("failed")
-    page.wait_for_timeout(6_000)  # longer than between two looks: nothing is to happen
+    page.clock.run_for(60_000)  # longer than between many looks: nothing is to happen
     assert not asked
     page.get_by_role("button", name="Hold this page still").click()
-    page.wait_for_event("response", timeout=SOON)
+    with page.expect_response(lambda answer: answer.ok):
+        page.clock.run_for(60_000)
     Job.objects.filter(pk=made.pk).delete()
 
 
@@ -74,7 +75,7 @@ def test_who_is_signed_out_meanwhile_is_told(sign_in: SignIn) -> None:
     person = sign_in("olga")
     page = person.open(INDEX)
     person.context.clear_cookies()
-    expect(page.locator("#refreshed")).to_contain_text("Not refreshed since", timeout=SOON)
+    expect(page.locator("#refreshed")).to_contain_text("Not refreshed since")
 
 
 def test_without_a_script_it_is_as_it_was_opened(sign_in: SignIn) -> None:

@@ -1,12 +1,7 @@
-"""Asking for an export, seeing how far it is, and having its file; and a mail of a report in doubt.
-
-With SHOTS=folder each page leaves a picture there, to be looked at.
-"""
+"""Asking for an export, seeing how far it is, and having its file; and a mail of a report in doubt."""
 
 import io
-import os
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +20,7 @@ from tests.browser.person import Person
 from tests.factories import make_job
 from tests.stack.live import Live
 
-LOOKS = [("en", False, False), ("de", True, False), ("de", False, True), ("en", True, True)]
-SHOTS = os.environ.get("SHOTS", "")
+LOOKS = [("en", False, False), ("de", True, True)]  # as in test_pages: each language, light and width once
 
 
 @pytest.fixture
@@ -40,8 +34,7 @@ def files(site: Live, settings: Any) -> None:
 
 def looked_at(person: Person, name: str) -> None:
     person.looks_fine()
-    if SHOTS:
-        person.photograph(Path(SHOTS) / f"{name}.png")
+    person.shoot(name)
 
 
 def written(export: Export) -> StoredFile:

@@ -1,7 +1,6 @@
 """Olga operates: she runs a failed job again, cancels a thousand, pauses a queue, and sees what failed alike."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,12 +121,9 @@ PAGES: dict[str, Callable[[Any], str]] = {
 
 @pytest.mark.parametrize("look", ["light and wide", "dark on a phone"])
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page_is_fine_in_both_lights_and_widths(
-    sign_in: SignIn, name: str, look: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_every_page_is_fine_in_both_lights_and_widths(sign_in: SignIn, name: str, look: str) -> None:
     person = sign_in("root", language="de", dark="dark" in look, phone="phone" in look)
     job = Job.objects.filter(state="failed", attempts__isnull=False)[0]
     person.open(PAGES[name](job))
-    if folder := request.config.getoption("basetemp"):
-        person.photograph(Path(folder).parent / f"{name}-{look.split()[0]}.png")
+    person.shoot(f"{name}-{look.split()[0]}")
     person.looks_fine()

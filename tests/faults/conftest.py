@@ -6,23 +6,31 @@ import sqlite3
 import subprocess
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, redirect_stdout, suppress
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from aiosmtpd.controller import Controller
+from django.core.management import call_command
 
-from bench.database import created
 from config.stack import Stack
 from config.stack.ports import free
+from jobs import dispatcher, rescuer, ticks
+from tests.faults import scene
+from tests.stack import ready
+from tests.stack.live import pointed
 
 ROOT = Path(__file__).parents[2]
 POSTGRES = "postgres://postgres@127.0.0.1:5432"
+PATIENCE = 180.0  # seconds; alone each thing that is waited for takes a few
+TICK = 0.3
+NO_CLOCK = {"beat", "clock"}  # for tests that are the clock themselves, by `scene.until`
 
 
 class Mailbox:
@@ -39,13 +47,27 @@ class Mailbox:
 
 
 class Scene:
-    def __init__(self, stack: Stack, mailbox: Mailbox) -> None:
+    """`here` points this process at the stack's database and broker; no need where it is already."""
+
+    def __init__(
+        self, stack: Stack, mailbox: Mailbox, here: Callable[["Scene"], AbstractContextManager[None]] | None = None
+    ) -> None:
         self.stack, self.mailbox = stack, mailbox
+        self._here = partial(here, self) if here else nullcontext
         self.log = stack.data_dir.parent / "log"
 
-    def ask(self, name: str, *values: object) -> Any:
-        """What a function of scene.py answers."""
-        return json.loads(self._run("-m", "tests.faults.scene", name, *map(json.dumps, values)).splitlines()[-1])
+    def ask(self, name: str, *values: Any) -> Any:
+        """What a function of scene.py answers, on the stack's database and broker."""
+        with self._here():
+            return getattr(scene, name)(*values)
+
+    def ask_apart(self, name: str, *values: Any) -> Any:
+        """The same in a process with the stack's whole environment, which takes seconds to start."""
+        words = [sys.executable, "-m", "tests.faults.scene", name, *map(json.dumps, values)]
+        env = os.environ | self.stack.env
+        done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
 
     def select(self, sql: str) -> list[Any]:
         """Rows, without the seconds that a process of its own takes to start."""
@@ -67,19 +89,25 @@ class Scene:
         return found
 
     def manage(self, *words: str) -> str:
-        return self._run("manage.py", *words)
+        """What the command prints."""
+        with self._here(), redirect_stdout(StringIO()) as said:
+            call_command(*words)
+        return said.getvalue()
 
-    def _run(self, *words: str) -> str:
-        answer = subprocess.run(
-            [sys.executable, *words],
-            env=os.environ | self.stack.env,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert answer.returncode == 0, answer.stderr
-        return answer.stdout
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """For a stack without beat and clock: be the clock, until the condition holds."""
+        ticked = 0.0
+
+        def tick() -> Any:
+            nonlocal ticked
+            if time.monotonic() - ticked >= TICK:
+                with self._here():
+                    dispatcher.dispatch_due(by=ticks.CLOCK)
+                    rescuer.rescue_lost()
+                ticked = time.monotonic()
+            return condition()
+
+        return until(tick, what)
 
     def arrived(self, many: int) -> bool:
         return len(self.mailbox.mails) >= many
@@ -98,8 +126,8 @@ class Scene:
         return lost, duplicated + strangers, doubts
 
 
-def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Wait for a condition, at most so long."""
+def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Wait for a condition, at most so long, and return what it says."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -113,7 +141,7 @@ def database(request: pytest.FixtureRequest, need_server: Callable[[str], None])
         yield ""
         return
     need_server("postgres")
-    with created(f"{POSTGRES}/postgres", f"punctual_fault_{uuid.uuid4().hex[:8]}") as url:
+    with ready.database(f"{POSTGRES}/postgres") as url:
         yield url
 
 
@@ -127,15 +155,17 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
 
 
 @pytest.fixture
-def make_scene(database: str, mailbox: tuple[Mailbox, int], tmp_path: Path) -> Iterator[Callable[..., Scene]]:
-    stacks: list[Stack] = []
+def make_scene(
+    database: str, mailbox: tuple[Mailbox, int], tmp_path: Path, django_db_blocker: Any
+) -> Iterator[Callable[..., Scene]]:
+    """`make_scene(without={"clock"})`: the options are those of Stack; web and Flower are never there."""
+    stacks: list[ready.Ready] = []
 
     def make(**options: Any) -> Scene:
-        env = {"EMAIL_URL": f"smtp://127.0.0.1:{mailbox[1]}"} | options.pop("env", {})
-        stack = Stack(
+        stack = ready.Ready(
             tmp_path / "data",
-            env=env,
-            without={"web", "flower"},
+            env={"EMAIL_URL": f"smtp://127.0.0.1:{mailbox[1]}"} | options.pop("env", {}),
+            without={"web", "flower"} | options.pop("without", set()),
             database_url=database,
             log=tmp_path / "log",
             **options,
@@ -143,10 +173,10 @@ def make_scene(database: str, mailbox: tuple[Mailbox, int], tmp_path: Path) -> I
         stacks.append(stack)
         stack.start()
         stack.wait_ready()
-        return Scene(stack, mailbox[0])
+        return Scene(stack, mailbox[0], partial(pointed, blocker=django_db_blocker))
 
     yield make
     for stack in stacks:
-        stack.stop()
+        stack.end()
     if (tmp_path / "log").exists():
         print((tmp_path / "log").read_text()[-20_000:])  # pytest shows it when the test failed

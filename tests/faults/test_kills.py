@@ -14,7 +14,7 @@ from tests.faults.conftest import Scene, until
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
 
-MANY = 60
+MANY = 30
 SENDERS = 2  # processes of the worker
 
 
@@ -43,9 +43,9 @@ ACCIDENTS = {
 def test_every_due_reminder_arrives_once_although_one_part_is_killed(make_scene, accident: str) -> None:
     scene = make_scene()
     scene.ask("book", MANY, 4)
-    until(lambda: scene.arrived(5), 30, "the first reminders")
+    until(lambda: scene.arrived(5), "the first reminders")
     ACCIDENTS[accident](scene)
-    until(lambda: scene.arrived(MANY - SENDERS) and not scene.open_deliveries(), 90, "every reminder has an end")
+    until(lambda: scene.arrived(MANY - SENDERS) and not scene.open_deliveries(), "every reminder has an end")
     lost, duplicated, doubts = scene.verdict()
     assert (lost, duplicated) == ([], [])
     assert len(doubts) <= (SENDERS if "worker" in accident and "clock" not in accident else 0)
@@ -59,14 +59,14 @@ def test_what_fell_due_while_everything_was_down_arrives_once_afterwards(make_sc
     scene.stack.down("broker")
     for name in ("broker", "worker", "clock", "beat"):
         scene.stack.up(name)
-    until(lambda: scene.arrived(MANY) and not scene.open_deliveries(), 60, "every reminder has an end")
+    until(lambda: scene.arrived(MANY) and not scene.open_deliveries(), "every reminder has an end")
     assert scene.verdict() == ([], [], [])
 
 
 def test_five_beats_send_every_reminder_once(make_scene) -> None:
     scene = make_scene(copies={"beat": 5})
     scene.ask("book", MANY, 2)
-    until(lambda: scene.arrived(MANY) and not scene.open_deliveries(), 60, "every reminder has an end")
+    until(lambda: scene.arrived(MANY) and not scene.open_deliveries(), "every reminder has an end")
     assert scene.verdict() == ([], [], [])
 
 
@@ -75,5 +75,5 @@ def test_bookings_are_accepted_while_the_broker_is_down(make_scene) -> None:
     scene.stack.down("broker")
     assert scene.ask("book", 5, 1) == 5
     scene.stack.up("broker")
-    until(lambda: scene.arrived(5) and not scene.open_deliveries(), 60, "every reminder has an end")
+    until(lambda: scene.arrived(5) and not scene.open_deliveries(), "every reminder has an end")
     assert scene.verdict() == ([], [], [])

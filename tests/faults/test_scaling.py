@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Scene, until
+from tests.faults.conftest import NO_CLOCK, Scene
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
 
 SLOW = {"DJANGO_SETTINGS_MODULE": "tests.faults.slow_settings"}
-FOLLOWED = 30.0  # seconds, on a busy machine: two looks, four seconds apart, and the start of processes
 
 
 def pools(scene: Scene, *names: str) -> list[int]:
@@ -52,49 +51,45 @@ def broker(request: pytest.FixtureRequest) -> str:
 def test_a_pool_grows_and_shrinks_while_it_works_and_kills_nothing(
     make_scene: Callable[..., Scene], broker: str, tmp_path: Path
 ) -> None:
-    scene, gate = make_scene(env=SLOW, broker_url=broker), tmp_path / "gate"
+    scene, gate = make_scene(env=SLOW, without=NO_CLOCK, broker_url=broker), tmp_path / "gate"
     assert pools(scene, "worker") == [2]
     scene.ask("slow", 8, 8, False, str(gate))
-    until(lambda: running(scene) == 2, 20, "both processes are at work")
+    scene.until(lambda: running(scene) == 2, "both processes are at work")
     desire(scene, 5)
-    until(lambda: pools(scene, "worker") == [5] and running(scene) == 5, FOLLOWED + 10, "new processes take jobs")
+    scene.until(lambda: pools(scene, "worker") == [5] and running(scene) == 5, "new processes take jobs")
     desire(scene, 1)
     gate.touch()  # only here do the jobs' seconds begin: all five are at work when the scaler looks
-    until(lambda: pools(scene, "worker") == [1], FOLLOWED + 15, "four processes have ended")
-    until(lambda: undisturbed(scene), 60, "every job has ended well")
+    scene.until(lambda: pools(scene, "worker") == [1], "four processes have ended")
+    scene.until(lambda: undisturbed(scene), "every job has ended well")
     scene.ask("slow", 2, 0.1)
-    until(lambda: undisturbed(scene), 20, "the last process still takes jobs")
+    scene.until(lambda: undisturbed(scene), "the last process still takes jobs")
     desire(scene, "as-started")
-    until(lambda: pools(scene, "worker") == [2], FOLLOWED, "as started")
+    scene.until(lambda: pools(scene, "worker") == [2], "as started")
 
 
 def test_the_button_of_flower_kills_nothing_either_and_is_left_alone(make_scene: Callable[..., Scene]) -> None:
-    scene = make_scene(env=SLOW | {"WORKER_CONCURRENCY": "4"})
+    scene = make_scene(env=SLOW | {"WORKER_CONCURRENCY": "4"}, without=NO_CLOCK)
     scene.ask("slow", 12, 4)
-    until(lambda: running(scene) == 4, 20, "every process is at work")
+    scene.until(lambda: running(scene) == 4, "every process is at work")
     (answer,) = [said for reply in scene.ask("shrink", 3) for name, said in reply.items() if name.startswith("worker")]
     assert answer == {"ok": "3 processes end after their present job"}
-    until(lambda: pools(scene, "worker") == [1], 15, "three processes have ended")
-    until(lambda: undisturbed(scene), 40, "every job has ended well")
+    scene.until(lambda: pools(scene, "worker") == [1], "three processes have ended")
+    scene.until(lambda: undisturbed(scene), "every job has ended well")
     assert pools(scene, "worker") == [1]
 
 
 def test_workers_share_what_is_desired_and_take_over_from_those_that_are_gone(
     make_scene: Callable[..., Scene],
 ) -> None:
-    scene = make_scene(env=SLOW, copies={"worker": 2})
+    scene = make_scene(env=SLOW, without=NO_CLOCK, copies={"worker": 2})
     desire(scene, 5)
-    until(lambda: pools(scene, "worker", "worker2") == [2, 3], FOLLOWED, "the two share")
+    scene.until(lambda: pools(scene, "worker", "worker2") == [2, 3], "the two share")
     scene.stack.down("worker2", signal.SIGTERM)
-    until(
-        lambda: pools(scene, "worker") == [5], FOLLOWED, "the other one takes over at once from one that said goodbye"
-    )
+    scene.until(lambda: pools(scene, "worker") == [5], "the other one takes over at once from one that said goodbye")
     scene.stack.up("worker2")
-    until(
-        lambda: up(scene, "worker2") and pools(scene, "worker", "worker2") == [2, 3], FOLLOWED + 15, "they share again"
-    )
+    scene.until(lambda: up(scene, "worker2") and pools(scene, "worker", "worker2") == [2, 3], "they share again")
     scene.stack.kill("worker")
-    until(lambda: up(scene, "worker") and pools(scene, "worker", "worker2") == [2, 3], FOLLOWED + 15, "as before")
+    scene.until(lambda: up(scene, "worker") and pools(scene, "worker", "worker2") == [2, 3], "as before")
 
 
 def up(scene: Scene, name: str) -> bool:
@@ -102,14 +97,14 @@ def up(scene: Scene, name: str) -> bool:
 
 
 def test_a_worker_that_hangs_is_told_as_absent_and_the_others_take_its_part(make_scene: Callable[..., Scene]) -> None:
-    scene = make_scene(env=SLOW, copies={"worker": 2})
+    scene = make_scene(env=SLOW, without=NO_CLOCK, copies={"worker": 2})
     desire(scene, 6)
-    until(lambda: told(scene) == {"worker": 3, "worker2": 3}, FOLLOWED + 5, "the two share")
+    scene.until(lambda: told(scene) == {"worker": 3, "worker2": 3}, "the two share")
     pid = scene.stack.pid("worker2")
     scene.stack.kill("worker2", signal.SIGSTOP)
-    until(lambda: told(scene)["worker"] == 6, FOLLOWED + 20, "its part is taken over")
+    scene.until(lambda: told(scene)["worker"] == 6, "its part is taken over")
     said = scene.manage("jobs", "workers", "messages", "--table")
     assert "desired 6 (by" in said and "actual 6" in said and "  worker2@" in said and "absent since" in said
     scene.stack.kill("worker2", signal.SIGCONT)
-    until(lambda: told(scene) == {"worker": 3, "worker2": 3}, FOLLOWED + 15, "it is back")
+    scene.until(lambda: told(scene) == {"worker": 3, "worker2": 3}, "it is back")
     assert scene.stack.pid("worker2") == pid

@@ -1,7 +1,5 @@
 """Nobody ticks: beat is gone, or the clock's worker, or both. The workers notice and tick themselves."""
 
-import time
-
 import pytest
 
 from tests.faults.conftest import until
@@ -9,7 +7,6 @@ from tests.faults.conftest import until
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
 
 MANY = 30
-NOTICED = 15.0  # seconds: a tick is stale after 10, and workers look every 4
 
 
 @pytest.mark.parametrize("gone", [("beat",), ("clock",), ("beat", "clock")], ids=" and ".join)
@@ -17,17 +14,15 @@ def test_reminders_arrive_without_a_clock(make_scene, gone: tuple[str, ...]) -> 
     scene = make_scene()
     for name in gone:
         scene.stack.down(name)
-    down = time.monotonic()
     scene.ask("book", MANY, 2)
-    until(lambda: scene.arrived(1), NOTICED + 5, "somebody stands in")
-    assert time.monotonic() - down < NOTICED + 5
-    until(lambda: scene.arrived(MANY) and not scene.open_deliveries(), 30, "every reminder has an end")
+    until(lambda: scene.arrived(1), "somebody stands in")
+    until(lambda: scene.arrived(MANY) and not scene.open_deliveries(), "every reminder has an end")
     assert scene.verdict() == ([], [], [])
     for name in gone:
         scene.stack.up(name)
     scene.stack.wait_ready()
     scene.ask("book", MANY, 2)
-    until(lambda: scene.arrived(2 * MANY) and not scene.open_deliveries(), 60, "it goes on with a clock")
+    until(lambda: scene.arrived(2 * MANY) and not scene.open_deliveries(), "it goes on with a clock")
     assert scene.verdict() == ([], [], [])
 
 
@@ -38,5 +33,5 @@ def test_a_lost_worker_is_noticed_without_a_clock_and_without_a_broker(make_scen
     scene.ask("book", MANY, 1)
     scene.stack.kill("worker")
     scene.stack.up("broker")
-    until(lambda: scene.arrived(MANY) and not scene.open_deliveries(), 90, "every reminder has an end")
+    until(lambda: scene.arrived(MANY) and not scene.open_deliveries(), "every reminder has an end")
     assert scene.verdict() == ([], [], [])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.conftest import Scene, until
+from tests.faults.conftest import NO_CLOCK, Scene, until
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack]
 
@@ -23,7 +23,7 @@ def warm_then_cold(scene: Scene) -> None:
     """As the stack, systemd and Docker do: SIGTERM, and when it takes too long, harder."""
     os.kill(scene.stack.pid("worker"), signal.SIGTERM)
     log = scene.log
-    until(lambda: "Warm shutdown" in log.read_text(), 15, "it has begun to stop")
+    until(lambda: "Warm shutdown" in log.read_text(), "it has begun to stop")
     scene.stack.down("worker", signal.SIGQUIT)
 
 
@@ -36,16 +36,13 @@ def cold(scene: Scene) -> None:
 def test_a_worker_that_is_stopped_gives_back_what_it_was_at(
     make_scene: Callable[..., Scene], stop: Callable[[Scene], None], batch: bool
 ) -> None:
-    scene = make_scene(env=SLOW)
+    scene = make_scene(env=SLOW, without=NO_CLOCK)  # nobody but the worker itself gives anything back
     at_once = 4 if batch else 2
     scene.ask("slow", 4, LONG, batch)
-    until(lambda: states(scene).count("running") == at_once, 20, "it is at work")
-    for name in ("beat", "clock"):  # nobody but the worker itself gives anything back
-        scene.stack.down(name, signal.SIGTERM)
+    scene.until(lambda: states(scene).count("running") == at_once, "it is at work")
     stop(scene)
     rows = scene.select(JOBS)
     assert {state for state, *_ in rows} <= {"scheduled", "queued"}, rows
     assert {failures for _, failures, _ in rows} == {0}, rows
-    for name in ("worker", "clock", "beat"):
-        scene.stack.up(name)
-    until(lambda: states(scene).count("running") == at_once, 40, "the next worker goes on")
+    scene.stack.up("worker")
+    scene.until(lambda: states(scene).count("running") == at_once, "the next worker goes on")

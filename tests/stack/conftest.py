@@ -17,7 +17,7 @@ FOREVER = "import signal; print('up', flush=True); signal.pause()"
 MARK = "STACK_TEST_MARK"
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Returns as soon as the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

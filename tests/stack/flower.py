@@ -15,7 +15,7 @@ def ask(stack: Stack, path: str, method: str = "GET", login: str = "") -> Any:
     request = urllib.request.Request(
         f"{stack.urls['flower']}api/{path}", headers={"Authorization": f"Basic {login}"}, method=method
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -42,5 +42,5 @@ def becomes(stack: Stack, job: Any, *states: str) -> dict[str, Any]:
         found = shown(stack, job)
         return found if found.get("state") in states else None
 
-    found: dict[str, Any] = until(there, 30, f"Flower shows {job} as {' or '.join(states)}")
+    found: dict[str, Any] = until(there, f"Flower shows {job} as {' or '.join(states)}")
     return found

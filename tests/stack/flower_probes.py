@@ -46,6 +46,8 @@ def behave(task: Durable, how: str) -> str:
         raise ValueError("never")
     if word == "snooze" and not task.request.retries and task.running.job.token == 1:
         raise Snooze(datetime.now(UTC) + timedelta(milliseconds=10))
+    while word == "wait" and not Path(rest).exists():  # until the test makes this file
+        time.sleep(0.05)
     if word == "sleep":
         time.sleep(float(rest))
     if word == "obey":  # until it is asked to stop

@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,17 +17,18 @@ from celery import current_app
 from django.db import connection, connections
 from django.db.utils import ConnectionHandler
 
-from bench.database import created
+from config import environment
 from config.stack import Stack
 from jobs import dispatcher
 from jobs.models import Job
+from tests.stack import ready
 
-SECONDS = 15.0
+SECONDS = 120.0  # alone, each thing that is waited for takes one or two
 
 
 class Live:
-    def __init__(self, stack: Stack, log: Path, database: object) -> None:
-        self.stack, self.log, self.database = stack, log, database
+    def __init__(self, stack: Stack, log: Path) -> None:
+        self.stack, self.log = stack, log
 
     def until(self, condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
         """Tick until the condition holds, and return what it says."""
@@ -98,35 +98,33 @@ def live(directory: Path, blocker: Any) -> Iterator[Live]:
 
 @contextmanager
 def started(directory: Path, server: str | None = None, **options: Any) -> Iterator[Live]:
-    """A stack whose workers know the sample tasks. The options are those of Stack; `server` as of `_database`."""
+    """A stack whose workers know the sample tasks. The options are those of Stack.
+
+    `server`: where its database is (of DATABASE_URL, if none is named); empty for a file.
+    """
     env = {"DJANGO_SETTINGS_MODULE": "tests.stack.live_settings", "TZ": "UTC", **options.pop("env", {})}
-    log = directory / "log"
-    with _database(server) as url, Stack(directory / "data", env=env, database_url=url, log=log, **options) as stack:
+    server = os.environ.get("DATABASE_URL", "") if server is None else server
+    with (
+        ready.database(server) as url,
+        ready.Ready(directory / "data", env=env, database_url=url, log=directory / "log", **options) as stack,
+    ):
         stack.wait_ready()
-        yield Live(stack, log, url.rpartition("/")[2] or directory / "data" / "punctual.sqlite3")
+        yield Live(stack, directory / "log")
 
 
 @contextmanager
 def pointed(made: Live, blocker: Any) -> Iterator[None]:
-    with blocker.unblock(), _django(made.database), _celery(made.stack.env["BROKER_URL"]):
+    """This process beside the stack: its Django and Celery use the stack's database and broker."""
+    with blocker.unblock(), django(made.stack.env["DATABASE_URL"]), celery(made.stack.env["BROKER_URL"]):
         yield
 
 
 @contextmanager
-def _database(server: str | None) -> Iterator[str]:
-    """One of its own on the server (of DATABASE_URL, if none is named); empty for a file."""
-    server = os.environ.get("DATABASE_URL", "") if server is None else server
-    if not server.startswith("postgres"):
-        yield ""
-        return
-    with created(server, f"punctual_live_{uuid.uuid4().hex[:8]}") as url:
-        yield url
-
-
-@contextmanager
-def _django(name: object) -> Iterator[None]:
+def django(url: str) -> Iterator[None]:
+    """Other threads keep the connections they have."""
     tests = connections["default"]
-    connections["default"] = ConnectionHandler({"default": {**tests.settings_dict, "NAME": name}})["default"]
+    given = environment.database(environment.env.db_url_config(url))
+    connections["default"] = ConnectionHandler({"default": {**tests.settings_dict, **given}})["default"]
     try:
         yield
     finally:
@@ -135,7 +133,7 @@ def _django(name: object) -> Iterator[None]:
 
 
 @contextmanager
-def _celery(broker: str) -> Iterator[None]:
+def celery(broker: str) -> Iterator[None]:
     app: Any = current_app._get_current_object()  # type: ignore[attr-defined]
     os.environ["CELERY_BROKER_URL"] = broker  # Celery lets it go before the settings
     app._after_fork()  # drops the pools of connections

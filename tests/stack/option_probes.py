@@ -231,7 +231,7 @@ def look_up() -> None:
 @shared_task(base=Durable, bind=True, name="option.telling")
 def telling(self: Durable) -> str:
     self.update_state(state="PROGRESS", meta={"done": 3})
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not Group.objects.filter(name=f"seen {self.request.id}").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     self.send_event("task-told", told=3)

@@ -225,7 +225,7 @@ def command(tmp_path, monkeypatch, mark):
 
 @pytest.mark.stack
 def test_a_run_loses_nothing_and_doubles_nothing(command, tmp_path, mark):
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     [summary] = [line for line in done.stdout.splitlines() if line.startswith("planned ")]
     assert summary.endswith("lost 0, duplicated 0")

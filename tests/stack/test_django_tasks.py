@@ -12,6 +12,7 @@ import pytest
 from config.stack import Stack
 from tests.faults.conftest import ROOT, until
 from tests.stack.flower import tasks
+from tests.stack.ready import Ready
 
 pytestmark = pytest.mark.stack
 
@@ -24,14 +25,14 @@ def ask(stack: Stack, code: str) -> str:
     whole = f"import json, django; django.setup(); from tests import task_probes; {code}"
     environment = os.environ | stack.env | {"DJANGO_SETTINGS_MODULE": "config.settings"}
     answer = subprocess.run(
-        [sys.executable, "-c", whole], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", whole], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180
     )
     assert answer.returncode == 0, answer.stderr
     return answer.stdout.strip()
 
 
 def test_a_worker_runs_it_and_flower_shows_its_name(tmp_path: Path) -> None:
-    with Stack(tmp_path / "data", log=tmp_path / "log", without={"web"}) as stack:
+    with Ready(tmp_path / "data", log=tmp_path / "log", without={"web"}) as stack:
         stack.wait_ready()
         pk = ask(stack, ENQUEUE)
 
@@ -39,9 +40,9 @@ def test_a_worker_runs_it_and_flower_shows_its_name(tmp_path: Path) -> None:
             found = json.loads(ask(stack, LOOK.format(pk)))
             return found if found[0] in ("SUCCESSFUL", "FAILED") else None
 
-        status, value, workers = until(finished, 30, "the task has run")
+        status, value, workers = until(finished, "the task has run")
         path = "tests.task_probes.look_around"
         assert (status, value) == ("SUCCESSFUL", ["hi", pk, "RUNNING", 1, path])
         assert len(workers) == 1
-        until(lambda: tasks(stack).get(pk, {}).get("state") == "SUCCESS", 15, "Flower shows its end")
+        until(lambda: tasks(stack).get(pk, {}).get("state") == "SUCCESS", "Flower shows its end")
         assert tasks(stack)[pk]["name"] == path

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ STATE = {"ok": "SUCCESS", "flaky": "SUCCESS", "fail": "FAILURE", "snooze": "SUCC
 def test_flower_shows_a_reminder_from_its_booking_to_its_end(running: Live) -> None:
     scene = Scene(running.stack, Mailbox())
     scene.ask("book", 3, 1)
-    until(lambda: not scene.open_deliveries(), 30, "the reminders are sent")
+    until(lambda: not scene.open_deliveries(), "the reminders are sent")
     ids = {row[0] for row in scene.ask("report")}
     seen = [becomes(running.stack, pk, "SUCCESS") for pk in ids]
     assert {task["name"] for task in seen} == {"notifications.deliver"}
@@ -37,7 +38,7 @@ def test_a_job_that_waits_is_shown_with_its_time_and_masked_arguments(running: L
     assert (task["args"], task["kwargs"]) == ("...", "...")
     near = datetime.now(UTC) + 300 * DAY
     ledger.reschedule({running.row(job).pk: (near, None)})
-    until(lambda: datetime.fromisoformat(shown(running.stack, job)["eta"]) == near, 10, "Flower shows the new time")
+    until(lambda: datetime.fromisoformat(shown(running.stack, job)["eta"]) == near, "Flower shows the new time")
     ledger.cancel([running.row(job).pk], "not needed")
     becomes(running.stack, job, "REVOKED")
 
@@ -71,10 +72,12 @@ def test_each_job_has_events_of_its_own(running: Live, task: Any) -> None:
     assert "behave" in seen["fail"]["traceback"]
 
 
-def test_a_job_that_takes_long_is_seen_to_run_though_it_shares_its_message(running: Live) -> None:
-    first, second = probes.shared.enqueue_many([("ok",), ("sleep 3",)])
+def test_a_job_that_takes_long_is_seen_to_run_though_it_shares_its_message(running: Live, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    first, second = probes.shared.enqueue_many([("ok",), (f"wait {gate}",)])
     becomes(running.stack, first, "SUCCESS")
-    assert becomes(running.stack, second, "STARTED", "SUCCESS")["state"] == "STARTED"
+    becomes(running.stack, second, "STARTED")
+    gate.touch()
     becomes(running.stack, second, "SUCCESS")
 
 
@@ -84,12 +87,13 @@ def test_a_job_that_came_too_late_is_shown_as_revoked(running: Live) -> None:
     assert becomes(running.stack, job, "REVOKED")["name"] == "flower.alone"
 
 
-def test_a_job_that_somebody_lets_run_again_is_shown_to_run(running: Live) -> None:
-    job = probes.alone.delay("fail")
+def test_a_job_that_somebody_lets_run_again_is_shown_to_run(running: Live, tmp_path: Path) -> None:
+    job, gate = probes.alone.delay("fail"), tmp_path / "gate"
     becomes(running.stack, job, "FAILURE")
-    Job.objects.filter(pk=job.id).update(args=["sleep 2"])
+    Job.objects.filter(pk=job.id).update(args=[f"wait {gate}"])
     ledger.retry([running.row(job).pk])
     becomes(running.stack, job, "STARTED")
+    gate.touch()
 
 
 def test_what_is_no_job_does_not_clutter_it(running: Live) -> None:

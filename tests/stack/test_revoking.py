@@ -1,6 +1,5 @@
 """A revoke in Flower is a durable cancel, wherever the job is, and the admin says who wanted it and what came of it."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def _free_workers(running: Live) -> Iterator[None]:
     yield
     left = [str(pk) for pk in Job.objects.filter(task__startswith="flower.").unfinished().values_list("pk", flat=True)]
     current_app.control.revoke(left, terminate=True)
-    until(lambda: not Job.objects.filter(pk__in=left).unfinished().exists(), 30, "everything has ended")
+    until(lambda: not Job.objects.filter(pk__in=left).unfinished().exists(), "everything has ended")
 
 
 def asked(job: Any) -> list[tuple[str, str, str]]:
@@ -67,7 +66,7 @@ def test_a_job_that_waits_is_cancelled_once_and_for_good(running: Live, terminat
 def test_a_queued_job_is_cancelled_and_never_runs(running: Live, terminate: str, tmp_path: Path) -> None:
     busy = probes.alone.enqueue_many([("obey",)] * 2 * PROCESSES)  # a worker also keeps one message for each process
     rows = Job.objects.filter(pk__in=busy)
-    until(lambda: rows.filter(state="running").count() == PROCESSES, 30, "all processes are busy")
+    until(lambda: rows.filter(state="running").count() == PROCESSES, "all processes are busy")
     job = probes.alone.delay(f"write {tmp_path / 'ran'} 0")
     running.reach(job, "queued")
     revoke(running.stack, job, terminate=terminate)
@@ -89,10 +88,11 @@ def test_a_running_job_that_listens_stops(running: Live) -> None:
     becomes(running.stack, job, "REVOKED")
 
 
-def test_a_running_job_that_does_not_listen_comes_to_its_end(running: Live) -> None:
-    job = probes.alone.delay("sleep 1")
+def test_a_running_job_that_does_not_listen_comes_to_its_end(running: Live, tmp_path: Path) -> None:
+    job = probes.alone.delay(f"wait {tmp_path / 'gate'}")
     running.reach(job, "running")
     revoke(running.stack, job)
+    (tmp_path / "gate").touch()
     assert running.finish(job).state == "succeeded"
     assert asked(job) == [(WHO, "running", "in flight")]
 
@@ -101,12 +101,10 @@ def test_a_running_job_that_does_not_listen_comes_to_its_end(running: Live) -> N
 def test_a_running_job_is_ended_with_its_process(running: Live, tmp_path: Path, signal: str) -> None:
     job = probes.alone.delay(f"write {tmp_path / 'ran'} 60")
     running.reach(job, "running")
-    began = time.monotonic()
     revoke(running.stack, job, terminate="true", signal=signal)
     row = running.finish(job)
-    assert time.monotonic() - began < 5  # and not when its lease is over
     assert (row.state, row.reason, row.failures, row.token) == ("cancelled", "cancelled while it ran", 0, 1)
-    assert [attempt.outcome for attempt in row.attempts.all()] == ["stopped"]
+    assert [attempt.outcome for attempt in row.attempts.all()] == ["stopped"]  # and not lost, when its lease was over
     becomes(running.stack, job, "REVOKED")
     running.finish(probes.alone.delay("ok"))  # the worker goes on
     assert running.row(job).state == "cancelled"
@@ -122,10 +120,14 @@ def test_who_shares_the_message_of_a_job_that_is_ended_runs_again_uncharged(runn
     assert [(row.token, row.failures) for row in rows] == [(1, 0), (1, 0), (2, 0)]
 
 
-def test_a_job_that_has_not_begun_in_its_message_is_ended_without_the_one_that_has(running: Live) -> None:
-    first, job, after = probes.shared.enqueue_many([("sleep 2",), ("sleep 60",), ("ok",)])
+def test_a_job_that_has_not_begun_in_its_message_is_ended_without_the_one_that_has(
+    running: Live, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    first, job, after = probes.shared.enqueue_many([(f"wait {gate}",), ("sleep 60",), ("ok",)])
     becomes(running.stack, first, "STARTED")
     revoke(running.stack, job, terminate="true")
+    gate.touch()
     rows = [running.finish(pk) for pk in (first, job, after)]
     assert [(row.state, row.token) for row in rows][:2] == [("succeeded", 1), ("cancelled", 1)]
     assert (rows[2].state, rows[2].failures) == ("succeeded", 0)
@@ -198,8 +200,10 @@ def test_a_handle_ends_a_running_job_with_its_process(running: Live) -> None:
     assert running.finish(job).state == "cancelled"
 
 
-def test_the_ledger_answers_with_a_receipt_for_each_job_and_the_workers_for_the_others(running: Live) -> None:
-    scheduled, flying = probes.alone.apply_async(("ok",), countdown=86400), probes.alone.delay("sleep 1")
+def test_the_ledger_answers_with_a_receipt_for_each_job_and_the_workers_for_the_others(
+    running: Live, tmp_path: Path
+) -> None:
+    scheduled, flying = probes.alone.apply_async(("ok",), countdown=86400), probes.alone.delay(f"wait {tmp_path / 'x'}")
     running.reach(flying, "running")
     said = answers([scheduled.id, flying.id, "no-uuid"])
     assert said.pop("ledger") == f"{scheduled.id}: cancelled; {flying.id}: in flight"

@@ -60,7 +60,7 @@ class Run:
         self.process.send_signal(signum)
         self.output += self.process.stdout
         self.process.stdout.close()
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_killed_it_leaves_nobody_and_the_next_start_works(run, mark):
     for pid in everyone:  # stopped, none of them can notice by itself that its parent is gone
         os.kill(pid, SIGSTOP)
     run.process.kill()
-    until(lambda: not processes(mark), seconds=5)
+    until(lambda: not processes(mark))
     run.end(SIGKILL)
     run.start().read_until("Punctual is ready")
     assert run.end(SIGTERM) == 0
@@ -123,7 +123,7 @@ def test_killed_it_leaves_nobody_and_the_next_start_works(run, mark):
 def test_a_taken_port_stops_the_start_before_it_begins(run, tmp_path):
     run.env["PORT"] = run.env["FLOWER_PORT"]
     run.start().read_until("are the same port")
-    assert run.process.wait(10) == 1
+    assert run.process.wait(120) == 1
     assert run.end(0) == 1
     assert not (tmp_path / "data" / "punctual.sqlite3").exists()
 
@@ -138,7 +138,7 @@ def test_processes_come_back_and_an_emptied_broker_is_empty(tmp_path):
         with pytest.raises(KeyError):
             stack.pid("web")
         stack.kill("worker")
-        until(lambda: up_again(stack, "worker", 1), seconds=30)
+        until(lambda: up_again(stack, "worker", 1))
         with redis.Redis.from_url(stack.urls["broker"]) as client:
             client.set("gone", 1)
             stack.wipe_broker()

@@ -132,7 +132,7 @@ def test_a_second_request_does_not_wait_for_the_grace_to_pass(supervisor, log):
     supervisor.wait_ready()
     supervisor.request_stop()
     supervisor.request_stop()
-    assert supervisor.join(timeout=10)
+    assert supervisor.join(timeout=50)
     assert "SIGQUIT" in log[-1][1]
 
 
@@ -157,7 +157,7 @@ made.start(); made.wait_ready(); made.join()
         assert len(processes(mark)) == 4
         process.kill()
         process.wait()
-    until(lambda: not processes(mark), seconds=5)
+    until(lambda: not processes(mark))
 
 
 # --- What an earlier supervisor left (macOS) -----------------------------------------------------------

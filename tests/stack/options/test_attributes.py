@@ -1,6 +1,5 @@
 """The attributes of a task on a durable job, against a real worker."""
 
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,11 +31,9 @@ def test_pydantic(worker: Live) -> None:
 
 
 def test_acks_late_and_reject_on_worker_lost(worker: Live) -> None:
-    began = time.monotonic()
     job = worker.finish(probes.late.delay())
     assert (job.state, job.result, job.failures, job.token) == ("succeeded", 1, 1, 2)
     assert "SIGKILL" in job.attempts.get().error
-    assert time.monotonic() - began < 8, "it did not wait for the lease"
     assert not probes.late.acks_late, "the row is what is kept; its message is acknowledged early"
     undefined("name what is to be tried again in autoretry_for", acks_on_failure_or_timeout=False)
 

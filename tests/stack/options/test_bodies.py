@@ -6,6 +6,7 @@ import pytest
 from celery import chord, current_app
 from celery.result import AsyncResult
 from django.contrib.auth.models import Group
+from django.utils import timezone
 
 from jobs.models import Job
 from jobs.payload import PayloadError
@@ -88,8 +89,9 @@ def test_atomic(worker: Live) -> None:
 
 
 def test_result(worker: Live) -> None:
-    handle = add.apply_async((1, 2), countdown=0.2)
+    handle = add.apply_async((1, 2), countdown=3600)
     assert (handle.state, handle.ready(), handle.task_id) == ("PENDING", False, handle.id)
+    Job.objects.filter(pk=handle.id).update(run_at=timezone.now())
     worker.finish(handle)
     assert (handle.status, handle.result, handle.info, handle.wait(timeout=1)) == ("SUCCESS", 3, 3, 3)
     assert (handle.ready(), handle.successful(), handle.failed()) == (True, True, False)

@@ -1,6 +1,5 @@
 """What a call may say, on a durable job and against a real worker: it works, or it is refused with a message."""
 
-import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -121,7 +120,6 @@ def test_headers(worker: Live) -> None:
 
 
 def test_time_limit(worker: Live) -> None:
-    began = time.monotonic()
     of_task, of_call = probes.limited.delay(), probes.sleep.apply_async(time_limit=1)
     for handle in (of_task, of_call):
         job = worker.finish(handle)
@@ -129,7 +127,6 @@ def test_time_limit(worker: Live) -> None:
         assert handle.state == "FAILURE"
         with pytest.raises(Exception, match="TimeLimitExceeded"):
             handle.get(timeout=1)
-    assert time.monotonic() - began < 8, "it did not wait for the lease"
     refused("limits nothing", time_limit=0)
     undefined("limits nothing", time_limit=-1)
 
