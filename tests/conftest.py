@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 from celery import current_app as _current_app
 from django.db import connection
+from django.utils import translation
 from kombu.transport import memory
 
 from jobs import testing
@@ -119,6 +120,13 @@ def _no_kept_connection() -> Iterator[None]:
     email.close()
     for kept in (email_apis.client, sms.client, webhook.client):
         kept.forget()
+
+
+@pytest.fixture(autouse=True)
+def _language_of_settings() -> Iterator[None]:
+    """A request in German leaves its thread in German, as Django has it until the next request."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

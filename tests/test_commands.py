@@ -21,9 +21,9 @@ def test_every_command_of_an_operator_begins_and_ends_alike(name: str, app: str)
 def test_an_error_is_a_sentence_and_not_the_name_of_a_class(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         config.Command().run_from_argv(["manage.py", "config", "NO_SUCH_VARIABLE"])
-    assert (left.value.code, capsys.readouterr().err) == (3, "Error: The settings read no such variable.\n")
+    assert (left.value.code, capsys.readouterr().err) == (3, "Error: The settings read no variable NO_SUCH_VARIABLE.\n")
 
 
 def test_code_that_calls_a_command_gets_the_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(CommandError, match="no such variable"):
+    with pytest.raises(CommandError, match="no variable NO_SUCH_VARIABLE"):
         config.Command().run_from_argv(["manage.py", "config", "NO_SUCH_VARIABLE", "--traceback"])

@@ -52,9 +52,10 @@ def test_tokens_come_by_the_databases_clock(right: datetime, ahead: None) -> Non
     assert windows.fill("default", ["probe.ok"]) == []
 
 
-def test_a_pause_ends_by_the_databases_clock(right: datetime, ahead: None) -> None:
+def test_a_pause_ends_by_the_databases_clock(right: datetime, request: pytest.FixtureRequest) -> None:
     make_job(run_at=right - MINUTE)
     pauses.pause("queue", ["default"], by="olga", until=right + HOUR)
+    request.getfixturevalue("ahead")
     assert dispatcher.dispatch_due() == 0
 
 

@@ -227,15 +227,14 @@ def test_the_number_of_statements_grows_with_chunks_and_not_with_rows(
     def statements(chunk: int) -> int:
         monkeypatch.setattr(exports, "CHUNK", chunk)
         exports.ask(Wanted(source="customers"), manager)
-        with CaptureQueriesContext(
-            connection,
-        ) as seen:
+        with CaptureQueriesContext(connection) as seen:
             worker.run_due()
         assert not [one for one in seen.captured_queries if "OFFSET" in one["sql"]]
         return len(seen)
 
     alone = statements(1000)
-    assert statements(10) - alone <= 3 * 10
+    # To read and to say how far; on a slow machine for each also to tell the progress and to look for a cancel.
+    assert statements(10) - alone <= 4 * 10
 
 
 @pytest.mark.parametrize("source", sources.known(), ids=lambda source: source.name)
