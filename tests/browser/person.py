@@ -6,9 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, Request, Response
 
 GRAVE = ("serious", "critical")
+LOOKS = 5  # at a page that goes on to another, or loads itself again, while it is looked at
 
 
 class Person:
@@ -33,14 +34,24 @@ class Person:
 
     def looks_fine(self) -> None:
         """No serious finding of axe-core, and nothing that one has to scroll sideways for."""
+        for left in reversed(range(LOOKS)):
+            self.page.wait_for_load_state("load")
+            try:
+                told, wide = self._findings(), self.overflow()
+                break
+            except Error:  # there was no page any more, or not yet
+                if not left:
+                    raise
+        assert not told, f"{self.page.url}\n" + "\n".join(told)
+        assert wide <= 0, f"{self.page.url} is wider than the window by {wide} px"
+
+    def _findings(self) -> list[str]:
         found: Any = Axe().run(self.page).response["violations"]
-        told = [
+        return [
             f"{one['id']}: {one['help']}: {' | '.join(node['html'][:200] for node in one['nodes'][:3])}"
             for one in found
             if one["impact"] in GRAVE
         ]
-        assert not told, f"{self.page.url}\n" + "\n".join(told)
-        assert self.overflow() <= 0, f"{self.page.url} is wider than the window by {self.overflow()} px"
 
     def overflow(self) -> int:
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

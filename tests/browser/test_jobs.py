@@ -48,7 +48,7 @@ def test_a_failed_job_is_run_again(olga: Person) -> None:
     assert job.state == "scheduled"
     assert JobEvent.objects.get(job=job).reason == "the provider is back"
     olga.open(reverse("admin:jobs_job_change", args=[job.pk]))
-    expect(page.locator("#content ol").last).to_contain_text("olga asked: retry")
+    expect(page.locator("#content ol").last).to_contain_text("olga asked: run again")
 
 
 def test_many_are_cancelled_by_filter_and_the_page_shows_how_far_it_is(olga: Person) -> None:
