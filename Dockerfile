@@ -9,7 +9,7 @@ COPY requirements.txt .
 RUN /venv/bin/pip install --require-hashes --only-binary :all: -r requirements.txt
 
 FROM python:3.12-slim-bookworm
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/data
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/data LOG_FORMAT=json
 RUN groupadd --system --gid 10001 punctual \
     && useradd --system --uid 10001 --gid punctual --home-dir /nonexistent --shell /usr/sbin/nologin punctual \
     && install -d -o punctual -g punctual /data /data/media /data/flower

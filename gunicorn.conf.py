@@ -22,3 +22,15 @@ limit_request_line = 8190  # the API answers itself when a query is too long, at
 control_socket_disable = True  # nothing here uses it, and a read-only container cannot create it
 accesslog = "-"
 access_log_format = "%(t)s %(m)s %(U)s %(s)s %(B)s bytes %(L)ss"  # no query string: it may hold a name
+if os.environ.get("LOG_FORMAT") == "json":  # gunicorn's own lines as well
+    logconfig_dict = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": "config.lines.Json"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        "loggers": {
+            name: {"handlers": ["stderr"], "level": "INFO", "propagate": False}
+            for name in ("gunicorn.error", "gunicorn.access")
+        },
+    }

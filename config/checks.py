@@ -24,7 +24,7 @@ from django.core.validators import validate_email
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from config.least import check_least
+from config.least import check_least, check_metrics_token
 
 Check = Callable[..., list[CheckMessage]]
 Apps = Sequence[AppConfig] | None
@@ -285,6 +285,7 @@ START_CHECKS: tuple[Check, ...] = (
     check_early_acks,
     check_public_url,
     check_least,
+    check_metrics_token,
 )
 DEPLOY_CHECKS: tuple[Check, ...] = (
     check_https,

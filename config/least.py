@@ -1,4 +1,4 @@
-"""The smallest numbers that mean something, of the variables that are numbers. Part of `checks`.
+"""The smallest numbers that mean something, of the variables that are numbers; the shortest token. Part of `checks`.
 
 Celery takes no processes for one a processor, and no limit of time for none: neither is what somebody meant.
 """
@@ -7,6 +7,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+
+SHORTEST_TOKEN = 20  # letters
 
 LEAST = {  # variable: (setting, number)
     "WORKER_CONCURRENCY": ("CELERY_WORKER_CONCURRENCY", 1),
@@ -27,3 +29,12 @@ def check_least(app_configs: Any, **_: Any) -> list[CheckMessage]:
         for name, value, least in found
         if value < least
     ]
+
+
+def check_metrics_token(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    if not settings.METRICS_TOKEN or len(settings.METRICS_TOKEN) >= SHORTEST_TOKEN:
+        return []
+    hint = (
+        f"Set METRICS_TOKEN to {SHORTEST_TOKEN} random characters or more, or to nothing: then there are no /metrics."
+    )
+    return [Error("METRICS_TOKEN is short enough to be guessed.", hint=hint, id="punctual.E012")]

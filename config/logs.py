@@ -1,5 +1,5 @@
 """What is logged, and how: a line each on stderr, for whoever keeps it (Docker, systemd, `make run`). Imported whole by
-`settings`. Lines have ids, never names, addresses or words of messages.
+`settings`. Lines have ids, never names, addresses or words of messages; `lines` is how they are written.
 """
 
 from typing import Any
@@ -7,10 +7,12 @@ from typing import Any
 from config.environment import env
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_FORMATS = {"text": "config.lines.Text", "json": "config.lines.Json"}
+LOG_FORMAT = env.str("LOG_FORMAT", default="text", choices=tuple(LOG_FORMATS))
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": LOG_FORMATS[LOG_FORMAT]}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO", choices=LOG_LEVELS)},
     "loggers": {

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from config import api, health
 from config.dashboard import page as dashboard
+from config.metrics import metrics
 
 admin.autodiscover()
 admin.site.index_title = gettext_lazy("Bookings, payments and what goes out for them")
@@ -21,4 +22,5 @@ urlpatterns = [
     path("callbacks/", include("notifications.callbacks.urls")),
     *api.urlpatterns,
     path("health/", include(health)),
+    path("metrics", metrics, name="metrics"),
 ]

@@ -22,7 +22,20 @@ from celery.exceptions import Ignore
 from celery.signals import task_revoked
 from django.db import Error, connection
 
-from jobs import atomic, bulk, canvas, connections, deadlines, dispatcher, flight, groups, ledger, options, registry
+from jobs import (
+    atomic,
+    bulk,
+    canvas,
+    connections,
+    deadlines,
+    dispatcher,
+    flight,
+    groups,
+    ledger,
+    options,
+    registry,
+    subject,
+)
 from jobs.events import MASKED, events
 from jobs.heartbeat import heartbeat, worker_name
 from jobs.messages import NUDGE
@@ -58,7 +71,7 @@ class Nudged:
         if not claimed:
             _announce(self.task, uuid, request)
             return _dropped("the row is not queued: taken, cancelled, or moved")
-        with heartbeat.holding(claimed):
+        with heartbeat.holding(claimed), subject.of(claimed[0], worker_name()):
             answer, verdict = _trace(claimed[0], self.task, self.tracer, request)
             _log(verdict, record(verdict))
         groups.settle([verdict.job])
@@ -118,11 +131,15 @@ class _Message:
     def __init__(self, jobs: list[Job], request: Any, recorder: Recorder) -> None:
         tasks = [registry.named(name) for name in {job.task for job in jobs}]
         self.kinds = {task.name: _Kind(task, task.__trace__.tracer, deadlines.of(task)) for task in tasks}
-        self.recorder, self.told = recorder, events.on
+        self.recorder, self.told, self.worker = recorder, events.on, worker_name()
         self._request = {"hostname": request.hostname, "delivery_info": request.delivery_info, "is_eager": False}
 
     def run(self, job: Job) -> None:
         """One job of a batch: as a message of its own would run it."""
+        with subject.of(job, self.worker):
+            self._run(job)
+
+    def _run(self, job: Job) -> None:
         if self.told:
             events.tell("received", job, args=MASKED, kwargs=MASKED, retries=job.failures, eta=None, expires=None)
         if heartbeat.asked_to_stop(job):

@@ -32,7 +32,7 @@ LATE = {
 FOR_WEB = (
     *("config.api", "config.urls", "jobs.admin.jobs", "notifications.admin", "notifications.forms"),
     *("anymail.urls", "limits", "ninja", "unfold.admin", "unfold.forms"),
-    *("PIL", "dateparser", "docx", "pypdf", "reportlab", "xlsxwriter"),
+    *("PIL", "dateparser", "docx", "prometheus_client", "pypdf", "reportlab", "xlsxwriter"),
 )
 
 

@@ -98,6 +98,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("punctual.E010", {"PUBLIC_URL": "bookings.example.com"}, "Set PUBLIC_URL"),
     ("punctual.E011", {"CELERY_WORKER_CONCURRENCY": 0}, "Set WORKER_CONCURRENCY to 1 or more"),
     ("punctual.E011", {"API_RATE_OF_KEY": -1}, "Set API_RATE_OF_KEY to 0 or more"),
+    ("punctual.E012", {"METRICS_TOKEN": "metrics"}, "Set METRICS_TOKEN to 20 random"),
     ("jobs.E001", {"JOBS_KEEP_DAYS": {"succeeded": 7, "failed": -1}}, "Set JOBS_KEEP_FAILED_DAYS to 0 or more"),
     ("jobs.E001", {"JOBS_KEEP_COUNT": {"expired": -5}}, "Set JOBS_KEEP_EXPIRED_COUNT to 0 or more"),
     ("jobs.E001", {"JOBS_KEEP_KEYS_DAYS": -400}, "Set JOBS_KEEP_KEYS_DAYS to 0 or more"),

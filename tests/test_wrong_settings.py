@@ -24,6 +24,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 UNREADABLE = {
     "LOGIN_ATTEMPTS": "five",
     "LOG_LEVEL": "LOUD",
+    "LOG_FORMAT": "xml",
     "PHONE_REGION": "XX",
     "JOBS_KEEP_FILES_DAYS": "a week",
     "KEEP_DELIVERIES_DAYS": "long",

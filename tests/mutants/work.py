@@ -109,7 +109,7 @@ RUN = [
     ),
     mutant(
         "executor: a stop is not noticed before a job of a batch",
-        "jobs/executor.py:_Message.run",
+        "jobs/executor.py:_Message._run",
         "if heartbeat.asked_to_stop(job):",
         "if False:",
         f"{HOLDING}test_a_job_of_a_batch_that_was_cancelled_meanwhile_does_not_start",
