@@ -86,7 +86,7 @@ def _place(event: Event, message: Delivery | DirectMessage | None) -> tuple[str,
         return event.channel, event.address
     if message is None:
         return None
-    address = message.customer.address(message.channel) if message.customer else message.address
+    address = message.customer.address(message.channel) if message.customer else getattr(message, "address", "")
     return (message.channel, address) if address and message.channel in reach.COLUMNS else None
 
 
@@ -99,5 +99,5 @@ def _outcome(message: Delivery | DirectMessage, event: Event) -> None:
         return
     if event.outcome:
         better = RANKS[: RANKS.index(event.outcome)]
-        rows = type(message)._default_manager.filter(pk=message.pk, outcome__in=better)
-        rows.update(outcome=event.outcome, outcome_at=Now())
+        row = type(message)._default_manager.filter(pk=message.pk)
+        row.filter(outcome__in=better).update(outcome=event.outcome, outcome_at=Now())
