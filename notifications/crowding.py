@@ -5,15 +5,13 @@ a cap per day holds exactly, because it is counted by whoever has the customer's
 """
 
 from datetime import datetime, time, timedelta
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, Q, QuerySet, Value
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, Q, Value
 from django.db.models.functions import Now
 
-from notifications import overrides, reach
+from notifications import reach
 from notifications.models import Customer, Delivery
-from notifications.occurrences import nominal, was_moved
 
 State, Reason = Delivery.State, Delivery.Reason
 TOLD = [State.SENDING, State.SENT, State.IN_DOUBT]  # the customer has it, or may have
@@ -22,45 +20,22 @@ TOLD = [State.SENDING, State.SENT, State.IN_DOUBT]  # the customer has it, or ma
 def superseded(delivery: Delivery) -> Exists:
     """Whether a later reminder of the same is due already, and goes or went out.
 
-    Only a message that is late can be, or one that quiet hours have moved to the moment of another: two rules for the
-    same time both count, however their tolerance spreads them.
+    Only a message that is late can be: two rules for the same time both count, however their tolerance spreads them.
     """
     name = "booking" if delivery.booking_id else "payment"
     spread = ExpressionWrapper(Value(delivery.send_at) + F("rule__tolerance"), output_field=DateTimeField())
-    same = Delivery.objects.filter(
+    later = Delivery.objects.filter(
         **{name: getattr(delivery, f"{name}_id")},
         revision=delivery.revision,
         rule__anchor=delivery.rule.anchor,
         rule__active=True,
+        send_at__lte=Now(),
+        send_at__gt=spread,
     )
     if delivery.bulk_id:  # two messages to many say different things, however late
-        same = same.filter(bulk=delivery.bulk_id)
-    later = same.filter(Q(send_at__lte=Now(), send_at__gt=spread) | Q(pk__in=_moved_together(delivery, same)))
+        later = later.filter(bulk=delivery.bulk_id)
     goes = Q(state=State.PLANNED, useful_until__gt=Now()) & reach.reachable()
     return Exists(later.filter(Q(state__in=TOLD) | Q(reason=Reason.IN_DIGEST) | goes))
-
-
-def _moved_together(delivery: Delivery, same: QuerySet[Delivery]) -> list[UUID]:
-    """Those nearer to what they remind of that go at the moment to which quiet hours have moved this one.
-
-    No query for a rule without quiet hours, two at most.
-    """
-    if delivery.bulk_id or delivery.rule.quiet_from is None:
-        return []
-    anchor, others = delivery.anchor, list(same.exclude(pk=delivery.pk).select_related("rule"))
-    found = overrides.Overrides.of([delivery.rule, *(other.rule for other in others)], {"", anchor.tenant})
-    rule = found.apply(delivery.rule, anchor)
-    if not others or not was_moved(rule, anchor, delivery.occurrence, delivery.customer):
-        return []
-    mine = nominal(rule, anchor, delivery.occurrence).send_at
-
-    def nearer(other: Delivery) -> bool:
-        apart = max(rule.tolerance, other.rule.tolerance)
-        if abs(other.send_at - delivery.send_at) > apart:
-            return False
-        return nominal(found.apply(other.rule, anchor), anchor, other.occurrence).send_at > mine
-
-    return [other.pk for other in others if nearer(other)]
 
 
 def counts(delivery: Delivery) -> bool:

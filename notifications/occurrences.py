@@ -18,20 +18,11 @@ EVENTS = {Kind.BOOKING_MADE: "made_at", Kind.BOOKING_MOVED: "moved_at", Kind.BOO
 
 def window(rule: ReminderRule, anchor: Anchor, occurrence: int, since: datetime) -> timing.Window | None:
     """When an occurrence that was first planned at `since` goes out. None: not at all, because of quiet hours."""
+    key = f"{type(anchor).__name__}:{anchor.pk}"
     quiet = quiet_hours(rule, anchor.customer)
     return timing.settled(
-        nominal(rule, anchor, occurrence), quiet, since=since, key=_key(anchor), tolerance=rule.tolerance or timedelta()
+        nominal(rule, anchor, occurrence), quiet, since=since, key=key, tolerance=rule.tolerance or timedelta()
     )
-
-
-def was_moved(rule: ReminderRule, anchor: Anchor, occurrence: int, customer: Customer) -> bool:
-    """Whether quiet hours have moved it to another moment than the rule says."""
-    quiet, tolerance = quiet_hours(rule, customer), rule.tolerance or timedelta()
-    return timing.caught(nominal(rule, anchor, occurrence), quiet, key=_key(anchor), tolerance=tolerance)
-
-
-def _key(anchor: Anchor) -> str:
-    return f"{type(anchor).__name__}:{anchor.pk}"
 
 
 def nominal(rule: ReminderRule, anchor: Anchor, occurrence: int = 0) -> timing.Window:

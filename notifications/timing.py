@@ -192,11 +192,6 @@ def settled(window: Window, quiet: Quiet | None, *, since: datetime, key: str, t
     return None
 
 
-def caught(window: Window, quiet: Quiet | None, *, key: str, tolerance: timedelta) -> bool:
-    """Whether the quiet hours move the window as it would be planned."""
-    return quiet is not None and quiet.covers(window.send_at + _spread(window, key, tolerance))
-
-
 def _spread(window: Window, key: str, tolerance: timedelta) -> timedelta:
     """Less than the tolerance, and than half of the time in which the message is of use."""
     room = min(tolerance, (window.useful_until - window.send_at) / 2)
