@@ -6,6 +6,7 @@ tables again right before a provider is called.
 """
 
 from collections.abc import Iterable
+from itertools import dropwhile
 from unicodedata import category, normalize
 
 from celery import shared_task
@@ -41,16 +42,22 @@ START = frozenset(["START", "YES", "UNSTOP", "ANMELDEN", "ALTA"])
 
 
 def record(
-    customer: Customer, channel: str, granted: bool, *, source: str, actor: str, evidence: str = ""
+    customer: Customer, channel: str, granted: bool | None, *, source: str, actor: str, evidence: str = ""
 ) -> ConsentEvent:
-    """Keep what a customer said, and replan. Said twice, it is kept twice: the evidence may differ."""
+    """Keep what a customer said, and replan. Said twice, it is kept twice: the evidence may differ.
+
+    None: what was said is taken back, and nothing is said any more.
+    """
     channel, source = Channel(channel).value, Source(source).value
     with transaction.atomic():
         event = ConsentEvent.objects.create(
             customer=customer, channel=channel, granted=granted, source=source, actor=actor, evidence=evidence
         )
-        now = {"granted": granted, "changed_at": event.at}
-        Consent.objects.update_or_create(customer=customer, channel=channel, defaults=now)
+        if granted is None:
+            Consent.objects.filter(customer=customer, channel=channel).delete()
+        else:
+            now = {"granted": granted, "changed_at": event.at}
+            Consent.objects.update_or_create(customer=customer, channel=channel, defaults=now)
         reconciler.replan(customer)
     return event
 
@@ -81,24 +88,38 @@ def lift(channel: str, address: str, causes: Iterable[str] = Cause.values) -> bo
 
 def stop(channel: str, address: str, *, actor: str, evidence: str = "") -> int:
     """Somebody at that address said STOP: no more to it, and it counts for all who have it. Returns how many."""
-    return _said(channel, address, False, actor, evidence)
+    people = list(having(channel, address))
+    with transaction.atomic():
+        suppress(channel, address, Cause.STOP, evidence)
+        for customer in people:
+            record(customer, channel, False, source=Source.REPLY, actor=actor, evidence=evidence)
+    return len(people)
 
 
 def start(channel: str, address: str, *, actor: str, evidence: str = "") -> int:
-    """Somebody at that address said START, after a STOP or not. A bounce or complaint is not lifted by it."""
-    return _said(channel, address, True, actor, evidence)
+    """Somebody at that address said START, after a STOP or not. A bounce or complaint is not lifted by it.
 
-
-def _said(channel: str, address: str, granted: bool, actor: str, evidence: str) -> int:
+    Of one customer it is a yes. Where several have the address, nobody knows who of them speaks: what a STOP did to
+    them is taken back and no more, so that nobody is said to have given a yes, and a no by another way stays.
+    """
     people = list(having(channel, address))
     with transaction.atomic():
-        if granted:
-            lift(channel, address, [Cause.STOP])
+        lift(channel, address, [Cause.STOP])
+        said = {"source": Source.REPLY, "actor": actor, "evidence": evidence}
+        if len(people) == 1:
+            record(people[0], channel, True, **said)
         else:
-            suppress(channel, address, Cause.STOP, evidence)
-        for customer in people:
-            record(customer, channel, granted, source=Source.REPLY, actor=actor, evidence=evidence)
+            for customer in people:
+                _take_back_stop(customer, channel, said)
     return len(people)
+
+
+def _take_back_stop(customer: Customer, channel: str, said: dict[str, str]) -> None:
+    """As it was before, if the last that is known of the customer is such a STOP."""
+    story = list(customer.consent_events.filter(channel=channel).order_by("-pk").values_list("source", "granted"))
+    before = list(dropwhile(lambda event: event == (Source.REPLY, False), story))
+    if len(before) < len(story):
+        record(customer, channel, before[0][1] if before else None, **said)
 
 
 def keyword(text: str) -> str:

@@ -56,6 +56,7 @@ def day_is_full(delivery: Delivery) -> bool:
     begins, ends = local_day(database_now(), delivery.customer.time_zone)
     had = Delivery.objects.filter(customer=delivery.customer_id, state__in=TOLD, rule__anchor=delivery.rule.anchor)
     had = had.filter(intent_at__gte=begins, intent_at__lt=ends).exclude(pk=delivery.pk)
+    had = had.exclude(outcome__in=Delivery.UNREACHED)
     return had.count() >= delivery.rule.per_day
 
 

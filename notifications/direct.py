@@ -12,7 +12,7 @@ from uuid import UUID
 
 from celery import shared_task
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -73,6 +73,11 @@ def write(wanted: Wanted, person: Person, *, pk: UUID | None = None) -> DirectMe
 
     Raises as `prepared`.
     """
+    return kept(wanted, person, pk=pk)[0]
+
+
+def kept(wanted: Wanted, person: Person, *, pk: UUID | None = None) -> tuple[DirectMessage, bool]:
+    """As `write`. Also whether it is new: if not, it may say something else than `wanted`."""
     message = prepared(wanted, person, pk or new_id())
     job = TASKS[Channel(message.channel)].job(
         (message.pk,),
@@ -83,9 +88,21 @@ def write(wanted: Wanted, person: Person, *, pk: UUID | None = None) -> DirectMe
         correlation_id=f"customer:{wanted.customer}" if wanted.customer else "",
     )
     with transaction.atomic():
-        DirectMessage.objects.bulk_create([message], ignore_conflicts=True)
+        new = _inserted(message)
         ledger.enqueue(job)
-    return DirectMessage.objects.get(pk=message.pk)
+    return DirectMessage.objects.get(pk=message.pk), new
+
+
+def _inserted(message: DirectMessage) -> bool:
+    """False: there is one of that id."""
+    try:
+        with transaction.atomic():
+            message.save(force_insert=True)
+    except IntegrityError:
+        if not DirectMessage.objects.filter(pk=message.pk).exists():
+            raise
+        return False
+    return True
 
 
 def prepared(

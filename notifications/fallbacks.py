@@ -1,11 +1,13 @@
 """The next channel, when one certainly does not reach the customer.
 
-Used by `outcomes`, in the transaction that records the refusal: there is no moment at which the one is over and the
-other not yet planned. The promise: never a second message while the first may have been taken, and none for a booking
-or payment that was closed meanwhile.
+Used by `outcomes`, in the transaction that records the refusal, or that a message did not arrive: there is no moment at
+which the one is over and the other not yet planned. The promise: never a second message while the first may have been
+taken or has arrived, and none for a booking or payment that was closed meanwhile.
 """
 
 from collections.abc import Callable
+
+from django.db.models import Q, QuerySet
 
 from jobs import ledger
 from notifications import crowding, reach
@@ -14,6 +16,7 @@ from notifications.overrides import rule_of
 from notifications.planning import unwanted
 from notifications.routes import by_preference
 
+State, Reason = Delivery.State, Delivery.Reason
 JobFor = Callable[[Delivery], ledger.Job]
 
 
@@ -33,12 +36,23 @@ def open_anchor(delivery: Delivery) -> Booking | Payment | None:
     return anchor
 
 
+def reaches_otherwise(delivery: Delivery, anchor: Booking | Payment) -> bool:
+    """Whether the same goes, went or may have gone by another channel. The caller holds the anchor."""
+    goes = Q(state__in=[State.PLANNED, State.SENDING, State.IN_DOUBT]) | Q(doubts__gt=0) | Q(reason=Reason.IN_DIGEST)
+    went = Q(state=State.SENT) & ~Q(outcome__in=Delivery.UNREACHED)
+    return _same(delivery, anchor).exclude(pk=delivery.pk).filter(goes | went).exists()
+
+
+def _same(delivery: Delivery, anchor: Booking | Payment) -> QuerySet[Delivery]:
+    named = {"rule": delivery.rule_id, "occurrence": delivery.occurrence, "revision": delivery.revision}
+    return Delivery.objects.filter(**{"booking" if delivery.booking_id else "payment": anchor.pk}, **named)
+
+
 def plan_next(delivery: Delivery, anchor: Booking | Payment, job_for: JobFor) -> Delivery | None:
     """A delivery by the next channel that reaches the customer, due now. None: there is none, or it is too late."""
     if delivery.useful_until <= crowding.database_now():
         return None
-    same = anchor.deliveries.filter(rule=delivery.rule_id, occurrence=delivery.occurrence, revision=delivery.revision)
-    tried = set(same.values_list("channel", flat=True))
+    tried = set(_same(delivery, anchor).values_list("channel", flat=True))
     for channel in others(delivery):
         if channel in tried or reach.obstacle(anchor.customer, channel):
             continue

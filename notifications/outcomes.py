@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from celery import signature
 from django.db import transaction
@@ -21,7 +22,7 @@ from notifications import digests, fallbacks, guarantees, reach
 from notifications.channels.base import Receipt
 from notifications.fallbacks import JobFor
 from notifications.guarantees import COUNT
-from notifications.models import Delivery, Suppression
+from notifications.models import Booking, Delivery, Payment, Suppression
 
 State, Reason = Delivery.State, Delivery.Reason
 REPLAN = "notifications.replan_suppressed"  # by name: it plans, and planning knows this module
@@ -43,8 +44,7 @@ class Intent:
         return Delivery.objects.filter(pk=self.delivery.pk, token=self.token, state__in=live)
 
     def accepted(self, receipt: Receipt) -> str:
-        told = {"sent_at": Now(), "provider_id": receipt.provider_id} | _cost(receipt)
-        return _insist(lambda: self.rows.update(state=State.SENT, doubts=_without_mine(), **told), State.SENT)
+        return _insist(partial(self._accepted, receipt), State.SENT)
 
     def put_back(self, why: str) -> str:
         """Certainly not taken, this time."""
@@ -65,6 +65,16 @@ class Intent:
         changes = guarantees.unknown(State.PLANNED if again else State.IN_DOUBT, why)
         insist(lambda: mine.update(**changes))
         return str(Delivery.objects.values_list("state", flat=True).get(pk=self.delivery.pk))
+
+    def _accepted(self, receipt: Receipt) -> None:
+        told = {"sent_at": Now(), "provider_id": receipt.provider_id} | _cost(receipt)
+        taken = {"state": State.SENT, "doubts": _without_mine(), **told}
+        if self.rows.exclude(outcome__in=Delivery.UNREACHED).update(**taken):
+            return
+        with transaction.atomic():  # a callback has overtaken the answer: it is known already not to arrive
+            parts = _unreached(self.delivery)
+            if self.rows.update(**taken):
+                _go_on(self.delivery, parts, self.job_for)
 
     def _put_back(self, why: str) -> None:
         with transaction.atomic():
@@ -112,6 +122,38 @@ def suppress_address(delivery: Delivery, cause: str, detail: str) -> None:
 def end_for_good(rows: QuerySet[Delivery], delivery: Delivery, job_for: JobFor, **columns: Any) -> bool:
     """Somebody knows now that it was not taken: as if its provider had refused it. False: `rows` was empty."""
     return _end_and_go_on(rows, delivery, job_for, {"state": State.REFUSED, **columns})
+
+
+def did_not_arrive(pk: UUID, outcome: str, job_for: JobFor) -> bool:
+    """Its provider took it, and tells now that it failed or bounced: the next channel takes over.
+
+    False, and nothing is written, if something else was told before: what was delivered is not said again.
+    """
+    with transaction.atomic():
+        delivery = Delivery.objects.select_related("rule", "customer", "booking", "payment").get(pk=pk)
+        parts = _unreached(delivery)
+        if not Delivery.objects.filter(pk=pk, outcome="").update(outcome=outcome, outcome_at=Now()):
+            return False
+        _go_on(delivery, parts, job_for)
+        return True
+
+
+Parts = list[tuple[Delivery, Booking | Payment]]
+
+
+def _unreached(delivery: Delivery) -> Parts:
+    """What a message said that did not arrive, with its bookings or payments, locked in everybody's order."""
+    along = delivery.contains.select_related("rule", "customer", "payment").filter(reason=Reason.IN_DIGEST)
+    parts = sorted([delivery, *along], key=lambda part: part.anchor.pk)
+    return [(part, anchor) for part in parts if (anchor := fallbacks.open_anchor(part))]
+
+
+def _go_on(delivery: Delivery, parts: Parts, job_for: JobFor) -> None:
+    """Each by its next channel. Not while another attempt may have been taken, nor beside what goes or went already."""
+    if Delivery.objects.filter(pk=delivery.pk, state=State.SENT, doubts=0).exists():
+        for part, anchor in parts:
+            if not fallbacks.reaches_otherwise(part, anchor):
+                fallbacks.plan_next(part, anchor, job_for)
 
 
 def _end_and_go_on(

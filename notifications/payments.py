@@ -10,7 +10,7 @@ from typing import Any
 from babel.numbers import is_currency
 from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Least, Now
 from django.utils.translation import gettext
 
 from notifications import reminders, tenants, timing
@@ -90,14 +90,21 @@ def refund(payment: Payment, amount: int | None = None) -> Receipt:
 
 
 def bounce(payment: Payment, amount: int) -> Receipt:
-    """Money that had come in went back (a returned debit, a chargeback): it is owed again."""
+    """Money that had come in went back (a returned debit, a chargeback): it is owed again.
+
+    What was paid too much and given back pays for nothing: where money is owed again, neither is counted any more.
+    """
     left = F("paid_amount") - _positive(amount, "bounced")
     enough = Q(paid_amount__gte=F("refunded_amount") + amount)
+    given_back = Least(F("refunded_amount"), Greatest(F("paid_amount") - F("amount"), 0))
+    again = When(amount__gt=left - given_back, then=Value(Status.OPEN))
     owed = {
-        "status": Case(When(amount__gt=left, then=Value(Status.OPEN)), default=F("status")),
-        "closed_at": Case(When(amount__gt=left, then=None), default=F("closed_at")),
+        "status": Case(again, default=F("status")),
+        "closed_at": Case(When(again.condition, then=None), default=F("closed_at")),
+        "paid_amount": Case(When(again.condition, then=left - given_back), default=left),
+        "refunded_amount": F("refunded_amount") - Case(When(again.condition, then=given_back), default=0),
     }
-    return _change(payment, (Status.OPEN, Status.PAID), enough, paid_amount=left, **owed)
+    return _change(payment, (Status.OPEN, Status.PAID), enough, **owed)
 
 
 def dispute(payment: Payment) -> Receipt:

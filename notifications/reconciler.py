@@ -54,13 +54,19 @@ def concerned(rule: ReminderRule, now: datetime) -> list[QuerySet[Any]]:
 def upcoming(now: datetime, *more: ReminderRule) -> list[QuerySet[Any]]:
     """Whatever may still be reminded of: bookings, and payments. `more` are rules that are not stored."""
     # A rule may also speak after the start: its bookings are not over yet.
-    offsets = [rule.offset for rule in (*ReminderRule.objects.all(), *more)]
-    offsets += [row.offset for row in RuleOverride.objects.filter(offset__isnull=False) if row.offset]
+    rules = {rule.pk: rule for rule in (*ReminderRule.objects.all(), *more)}
+    changed = RuleOverride.objects.filter(offset__isnull=False).values_list("rule", "offset")
+    offsets = [rule.offset + _repeating(rule) for rule in [*rules.values(), *more]]
+    offsets += [offset + _repeating(rules[pk]) for pk, offset in changed if offset and pk in rules]
     since = now - max(timedelta(), *offsets)
     return [
         Booking.objects.filter(status=Booking.Status.BOOKED, starts_at__gt=since),
         Payment.objects.filter(status=Payment.Status.OPEN),
     ]
+
+
+def _repeating(rule: ReminderRule) -> timedelta:
+    return (rule.repeat_every or timedelta()) * rule.repeat_times
 
 
 def _in_chunks(rows: QuerySet[Any], now: datetime, dry_run: bool, only: ReminderRule | None) -> Iterator[Plan]:

@@ -40,15 +40,22 @@ def render(
 
     For a look at them: `own` words instead of the stored ones; `harmless` links do nothing in the customer's name.
     """
-    customer, channel, rule = delivery.customer, delivery.channel, overrides.rule_of(delivery)
-    facts = facts_of(delivery.anchor, customer, payments=payments, now=now)
-    facts["level"] = rule.level + delivery.occurrence
+    voice = _most_pressing(delivery)
+    customer, channel, rule = delivery.customer, delivery.channel, overrides.rule_of(voice)
+    facts = facts_of(voice.anchor, customer, payments=payments, now=now)
+    facts["level"] = rule.level + voice.occurrence
     if channel == Channel.EMAIL:
         facts |= _unsubscribing(customer)
     if harmless:
         facts |= {name: settings.PUBLIC_URL for name in ("confirm_url", "unsubscribe_url") if facts.get(name)}
     said = (own or _words(delivery, rule.message)).say(facts)
     return _message(delivery, said, facts, now or timezone.now())
+
+
+def _most_pressing(delivery: Delivery) -> Delivery:
+    """Of a digest's parts the one whose words it uses: what is overdue must not be called upcoming."""
+    parts = [part for part in (delivery, *delivery.companions) if part.payment]
+    return min(parts, key=lambda part: (part.anchor.due_on, part.pk), default=delivery)  # type: ignore[union-attr]
 
 
 def fingerprint(message: Message) -> str:

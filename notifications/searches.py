@@ -9,6 +9,7 @@ bookings only for what is found in many of them.
 import re
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
 from django.utils.text import smart_split, unescape_string_literal
 
 from notifications.models import Booking, Customer
@@ -57,10 +58,12 @@ def _plain(word: str) -> str:
 
 def _customers(word: str, whole: bool) -> QuerySet[Customer]:
     number = _number(word)
-    if whole:
-        return Customer.objects.filter(Q(name__iexact=word) | Q(email__iexact=word) | Q(phone=f"+{number}"))
     if "@" in word[1:]:
+        if whole:
+            return Customer.objects.alias(lower_email=Lower("email")).filter(lower_email=word.lower())
         return Customer.objects.filter(email__begins=word)
+    if whole:
+        return Customer.objects.filter(Q(name__iexact=word) | Q(phone=f"+{number}"))
     either = Q(name__icontains=word) | Q(email__icontains=word)
     return Customer.objects.filter(either | Q(phone__contains=number.lstrip("0")) if number else either)
 

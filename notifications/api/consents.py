@@ -53,7 +53,7 @@ class ConsentIn(In):
 class ConsentEventOut(Schema):
     id: int
     channel: ChannelName
-    granted: bool
+    granted: bool | None = Field(description="null: what was said before is taken back, by START of a shared telephone")
     source: str = Field(examples=["api"])
     actor: str = Field(description=f"the user, the key, the customer or the provider; {MASKED}")
     evidence: str = Field(description=MASKED)

@@ -15,7 +15,7 @@ from jobs.api.callers import caller, needs
 from jobs.api.paging import Cursor, Limit, Page, page
 from jobs.api.problems import Problem, invalid, not_found
 from jobs.durable import Priority
-from notifications import direct, direct_ends, privacy
+from notifications import direct, direct_ends, privacy, trials
 from notifications.api import reach
 from notifications.api.fields import In, Moment, StrictId
 from notifications.api.scopes import REVEAL
@@ -24,6 +24,8 @@ from notifications.models import DirectMessage
 router = Router(tags=["messages"])
 
 NAMES = UUID("7f9c8a52-3f0e-4d0e-9a67-5b5a3c9d1e11")  # of ids that are made of external ids
+SAME = {"channel", "address", "subject", "text", "html", "variables", "level", "metadata"}
+THEIRS = {"customer_id": "customer", "message": "template", "useful_until": "useful_for"}
 Value = str | int | bool | None
 Named = Annotated[str, Field(max_length=500)]
 
@@ -31,7 +33,7 @@ Named = Annotated[str, Field(max_length=500)]
 class MessageIn(In):
     """To a customer or an address; by a template, or in your own words (Liquid)."""
 
-    external_id: Annotated[str, Field(max_length=255, description="yours: the second call is the first message")] = ""
+    external_id: Annotated[str, Field(max_length=255, description="yours: the same again is the first message")] = ""
     channel: Literal["email", "sms", "inbox"]
     customer: StrictId | None = None
     address: Named = ""
@@ -68,23 +70,44 @@ class Withdrawn(Schema):
 
 @router.post("/messages", auth=needs("messages:send"), response={200: DirectOut, 201: DirectOut})
 def send_message(request: HttpRequest, response: HttpResponse, body: MessageIn) -> Any:
-    """Kept, and sent by a job once it is due. Never twice: what nobody knows is told as in_doubt."""
+    """Kept, and sent by a job once it is due. Never twice: what nobody knows is told as in_doubt.
+
+    An external_id that is there already: 200 for the same content, else 409.
+    """
     who = caller(request)
     if body.address and not who.may(REVEAL):
         raise Problem(403, f"Writing to an address needs {REVEAL}; name a customer.")
     said = body.model_dump(exclude={"external_id", "priority"}) | {"priority": Priority.of(body.priority)}
     pk = uuid5(NAMES, f"{_tenant(request, body)}\n{body.external_id}") if body.external_id else None
-    known = pk is not None and DirectMessage.objects.filter(pk=pk).exists()
     try:
-        message = direct.write(direct.Wanted.model_validate(said), who.person(), pk=pk)
+        wanted = direct.Wanted.model_validate(said)
+        message, new = direct.kept(wanted, who.person(), pk=pk)
     except ValidationError as exc:
         first = exc.errors()[0]
         field = ".".join(map(str, first["loc"])) or "text"
         raise invalid(field, str(first["msg"]).removeprefix("Value error, ")) from exc
     except ValueError as exc:
         raise invalid("customer" if "customer" in str(exc) else "text", str(exc)) from exc
+    if not new:
+        _insist_same(message, wanted)
     response["Location"] = f"{request.path}/{message.pk}"
-    return Status(200 if known else 201, _told(request, message))
+    return Status(201 if new else 200, _told(request, message))
+
+
+def _insist_same(message: DirectMessage, wanted: direct.Wanted) -> None:
+    """Raises Problem 409 where the first message of that external id says something else."""
+    asked: dict[str, Any] = wanted.model_dump(include=SAME)
+    asked |= {"customer_id": wanted.customer, "message": wanted.template}
+    if wanted.address:
+        asked["address"] = trials.checked(wanted.channel, wanted.address)
+    if wanted.send_at:  # without one it was to go at once, whenever that was
+        asked["send_at"] = wanted.send_at
+    if wanted.useful_for:
+        asked["useful_until"] = message.send_at + wanted.useful_for
+    differing = [THEIRS.get(name, name) for name, value in asked.items() if getattr(message, name) != value]
+    if differing:
+        told_of = f"There is message {message.pk} of this external_id, with another {', '.join(differing)}."
+        raise Problem(409, f"{told_of} Take another external_id.", message=str(message.pk))
 
 
 @router.get("/messages", auth=needs("messages:read"), response=Page[DirectOut])

@@ -2,6 +2,7 @@
 
 POST {"type": "delivered", "data": {"delivery": "...", "provider": "acme", "code": ""}}, types: accepted, delivered,
 failed, bounced, complained; or stop and start with {"channel": "sms", "address": "+49..."}. `webhook-id` is the event.
+A bounce or complaint without channel and address is about the customer's address that the message went to.
 """
 
 from typing import Any, Literal
@@ -58,7 +59,7 @@ def event(request: HttpRequest) -> HttpResponse:
             delivery=data.delivery,
             provider_id=data.provider_id,
             outcome="" if said or body.type == "accepted" else body.type,
-            suppress=SUPPRESS.get(body.type, "") if data.channel else "",
+            suppress=SUPPRESS.get(body.type, ""),
             channel=data.channel,
             address=data.address,
             accepted=not said,

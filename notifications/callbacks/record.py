@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from jobs.ids import parsed
-from notifications import consent, direct_ends, doubts
+from notifications import consent, direct_ends, doubts, outcomes, reach, reminders
 from notifications.models import Delivery, DirectMessage, ProviderEvent, Suppression
 
 Outcome, Cause = Delivery.Outcome, Suppression.Cause
@@ -55,9 +55,9 @@ def record(event: Event) -> bool:
         )
         if not new:
             return False
-        if event.suppress and event.address:
+        if event.suppress and (place := _place(event, message)):
             detail = f"{event.provider} {event.kind} {event.code}".strip()
-            consent.suppress(event.channel, event.address, event.suppress, detail)
+            consent.suppress(*place, event.suppress, detail)
         if event.said and event.address:
             verb = consent.stop if event.said == "stop" else consent.start
             verb(event.channel, event.address, actor=f"the customer, by {event.provider}", evidence=event.evidence)
@@ -80,11 +80,24 @@ def _message(event: Event) -> Delivery | DirectMessage | None:
     return None
 
 
+def _place(event: Event, message: Delivery | DirectMessage | None) -> tuple[str, str] | None:
+    """The channel and the address that must not be used any more; where only the message was named, the message's."""
+    if event.channel and event.address:
+        return event.channel, event.address
+    if message is None:
+        return None
+    address = message.customer.address(message.channel) if message.customer else getattr(message, "address", "")
+    return (message.channel, address) if address and message.channel in reach.COLUMNS else None
+
+
 def _outcome(message: Delivery | DirectMessage, event: Event) -> None:
-    row = type(message)._default_manager.filter(pk=message.pk)
-    if event.outcome:
-        better = RANKS[: RANKS.index(event.outcome)]
-        row.filter(outcome__in=better).update(outcome=event.outcome, outcome_at=Now())
     if event.accepted:
         resolve = doubts.resolve if isinstance(message, Delivery) else direct_ends.resolve
         resolve([message.pk], "sent", event.provider, event.kind, provider_id=event.provider_id)
+    unreached = isinstance(message, Delivery) and event.outcome in Delivery.UNREACHED
+    if unreached and outcomes.did_not_arrive(message.pk, event.outcome, reminders.job_for):
+        return
+    if event.outcome:
+        better = RANKS[: RANKS.index(event.outcome)]
+        row = type(message)._default_manager.filter(pk=message.pk)
+        row.filter(outcome__in=better).update(outcome=event.outcome, outcome_at=Now())

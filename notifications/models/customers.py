@@ -113,7 +113,7 @@ class ConsentEvent(models.Model):
         Customer, on_delete=models.CASCADE, related_name="consent_events", verbose_name=_("customer")
     )
     channel = models.CharField(_("channel"), max_length=20, choices=Channel.choices)
-    granted = models.BooleanField(_("granted"))
+    granted = models.BooleanField(_("granted"), null=True)  # null: what was said before is taken back
     source = models.CharField(_("source"), max_length=20, choices=Source.choices)
     actor = models.CharField(_("actor"), max_length=150, help_text=_("the user, the customer or the provider"))
     evidence = models.TextField(
@@ -128,7 +128,7 @@ class ConsentEvent(models.Model):
 
     def __str__(self) -> str:
         at = f"{timezone.localtime(self.at):%Y-%m-%d %H:%M}"
-        said = gettext("yes") if self.granted else gettext("no")
+        said = "–" if self.granted is None else gettext("yes") if self.granted else gettext("no")
         return f"{at} {self.get_channel_display()}: {said} ({self.get_source_display()})"
 
 

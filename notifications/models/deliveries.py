@@ -58,6 +58,8 @@ class Delivery(models.Model):
         COMPLAINED = "complained", _("complained")
         FAILED = "failed", _("failed")
 
+    UNREACHED = (Outcome.FAILED, Outcome.BOUNCED)  # taken by the provider, and yet the customer does not have it
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     tenant = tenant_field()  # of the booking or payment, and of its job
     rule = models.ForeignKey(ReminderRule, on_delete=models.PROTECT, related_name="deliveries", verbose_name=_("rule"))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.core import mail
 
+from notifications import direct
 from notifications.callbacks.record import Event, record
 from notifications.models import DirectMessage
 from tests.api.callers import Make
@@ -32,6 +33,37 @@ def test_another_key_of_the_business_sends_it_no_second_time(caller: Make, worke
     assert [caller().post("/messages", body).status_code for _ in range(2)] == [201, 200]
     worker.run_due()
     assert len(mail.outbox) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"text": "Good bye"}, {"variables": {"name": "me"}}, {"useful_for": 60}, {"send_at": "2030-01-01T10:00:00Z"}],
+    ids=["text", "variables", "useful_for", "send_at"],
+)
+def test_other_content_under_one_external_id_is_refused(caller: Make, other: dict[str, Any]) -> None:
+    asks, body = caller(), hello(customer=alice().pk, external_id="welcome-7")
+    told = asks.post("/messages", body).data
+    answer = asks.post("/messages", body | other)
+    assert answer.status_code == 409 and answer.data["message"] == told["id"]
+    assert f"another {next(iter(other))}." in answer.data["detail"]
+    assert asks.post("/messages", body).status_code == 200
+    assert DirectMessage.objects.get().text == body["text"]
+
+
+def test_whether_it_is_new_the_insert_says(caller: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    asks, body = caller(), hello(address="someone@example.com", external_id="welcome-7")
+    prepare = direct.prepared
+
+    def beaten(*said: Any, **options: Any) -> DirectMessage:
+        """Another request is first, after all that this one looks at."""
+        message = prepare(*said, **options)
+        monkeypatch.setattr(direct, "prepared", prepare)
+        assert asks.post("/messages", body).status_code == 201
+        return message
+
+    monkeypatch.setattr(direct, "prepared", beaten)
+    assert asks.post("/messages", body).status_code == 200
+    assert DirectMessage.objects.count() == 1
 
 
 def test_a_message_to_an_address_is_not_in_any_argument(caller: Make, worker: Any) -> None:

@@ -181,8 +181,8 @@ WHOLE = [
     ),
     mutant(
         "outcome: what was answered stays a doubt",
-        f"{OUTCOMES}:Intent.accepted",
-        "doubts=_without_mine(), ",
+        f"{OUTCOMES}:Intent._accepted",
+        '"doubts": _without_mine(), ',
         "",
         f"{GUARANTEED}test_a_slow_worker_that_was_given_up_still_tells_what_it_knows",
     ),

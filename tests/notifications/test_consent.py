@@ -57,7 +57,8 @@ def test_stop_counts_for_all_who_share_a_telephone() -> None:
     assert [said(person, "sms") for person in people] == [False, False]
     assert Suppression.objects.get().cause == "stop"
     assert consent.start("sms", "+4930123456", actor="twilio", evidence="START") == 2
-    assert [said(person, "sms") for person in people] == [True, True]
+    assert [said(person, "sms") for person in people] == [None, None]
+    assert not Suppression.objects.exists()
     assert not Suppression.objects.exists()
 
 

@@ -76,6 +76,33 @@ def test_a_returned_debit_is_owed_again() -> None:
     assert (payment.status, payment.paid_amount, len(receipt.planned)) == ("open", 0, 5)
 
 
+def test_what_was_paid_too_much_and_given_back_pays_for_nothing_after_a_bounce() -> None:
+    payment = make_payment(bob(), amount=5000)
+    payments.mark_paid(payment, 10000)
+    payments.refund(payment, 5000)
+    receipt = payments.bounce(payment, 5000)
+    assert (payment.status, payment.closed_at, len(receipt.planned)) == ("open", None, 5)
+    assert (payment.paid_amount, payment.refunded_amount) == (0, 0)
+    payments.mark_paid(payment, 5000)
+    assert payment.status == "paid"
+
+
+def test_what_was_given_back_of_what_was_due_is_not_owed_again() -> None:
+    payment = make_payment(bob(), amount=5000)
+    payments.mark_paid(payment, 7000)
+    payments.refund(payment, 3000)  # 2000 too much, and 1000 for the trouble
+    payments.bounce(payment, 1500)
+    assert (payment.status, payment.paid_amount, payment.refunded_amount) == ("open", 3500, 1000)
+
+
+def test_what_was_paid_too_much_is_there_for_a_bounce() -> None:
+    payment = make_payment(bob(), amount=5000)
+    payments.mark_paid(payment, 10000)
+    payments.refund(payment, 2000)
+    payments.bounce(payment, 3000)
+    assert (payment.status, payment.paid_amount, payment.refunded_amount) == ("paid", 7000, 2000)
+
+
 @pytest.mark.parametrize("verb", [payments.mark_paid, payments.refund, payments.bounce])
 def test_amounts_are_more_than_nothing(verb: object) -> None:
     payment = make_payment(bob())

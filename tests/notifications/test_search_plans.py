@@ -13,6 +13,7 @@ from jobs.library.people import trusted
 from notifications import bulk
 from notifications.models import Booking, Channel, Customer
 from notifications.recipients import Known, Meant
+from notifications.searches import searched
 from tests.api.callers import program
 from tests.factories import HOUR
 
@@ -82,6 +83,14 @@ def test_an_address_is_found_by_its_index() -> None:
         list(bulk.Selection(search="c4711@example.com").bookings())
     assert "customer_begins" in {used for plan in plans for used in plan.indexes}
     assert not [plan for plan in plans if plan.whole]
+
+
+def test_a_whole_address_is_found_by_its_index() -> None:
+    with explained("notifications_customer") as plans:
+        found = list(searched(Booking.objects.all(), "C4711@Example.com", whole=True))
+    assert {booking.customer_id for booking in found} == {4711} and len(found) == 20
+    assert "customer_by_email" in {used for plan in plans for used in plan.indexes}
+    assert not [plan.sql + plan.text for plan in plans if plan.whole]
 
 
 def test_the_api_finds_an_address_by_its_index() -> None:
