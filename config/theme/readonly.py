@@ -10,7 +10,7 @@ from config.theme.paging import Bounded
 class ReadOnly:
     """Rows that only the application writes; there may be very many of them."""
 
-    paginator = Bounded
+    paginator: Any = Bounded
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:

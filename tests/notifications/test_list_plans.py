@@ -89,7 +89,7 @@ def test_the_reports_of_a_tenant_are_found_without_the_others() -> None:
 def test_doubts_are_found_by_their_own_index(reader: Client) -> None:
     with explained(DELIVERIES) as plans:
         answer = reader.get(reverse("admin:notifications_delivery_doubts"))
-    assert len(answer.context_data["rows"]) == IN_DOUBT
+    assert len(answer.context["rows"]) == IN_DOUBT
     asked = [plan for plan in plans if "intent_at" in plan.sql]
     assert asked and {"delivery_doubts"} <= {used for plan in asked for used in plan.indexes}, [p.text for p in asked]
     for plan in asked:
