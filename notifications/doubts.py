@@ -13,13 +13,14 @@ from uuid import UUID
 
 from celery import shared_task
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from jobs import ledger, orders
 from notifications import digests, guarantees, outcomes, reminders
 from notifications.channels import CHANNELS
 from notifications.models import Delivery
+from notifications.models.lookups import Fixed
 
 State = Delivery.State
 OUTCOMES = ("sent", "not_sent", "resend")
@@ -57,7 +58,7 @@ def _resolved(pk: UUID, outcome: str, resolve_it: Callable[[], bool], asked: ord
 
 def in_doubt() -> QuerySet[Delivery]:
     """Every delivery with an attempt of which nobody knows what became: held, to be tried again, or repeated."""
-    return Delivery.objects.filter(doubts__gt=0) | Delivery.objects.filter(state=State.IN_DOUBT)
+    return Delivery.objects.filter(Q(doubts__gt=Fixed(0)) | Q(state=Fixed(State.IN_DOUBT.value)))
 
 
 def _sent(pk: UUID, told: dict[str, str], *, provider_id: str) -> bool:

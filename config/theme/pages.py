@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.http import HttpRequest
 from unfold import decorators
+from unfold.templatetags import unfold_list
 from unfold.views import ChangeList
 
 if TYPE_CHECKING:
@@ -20,6 +21,20 @@ else:
     class ModelAdmin(TheirModelAdmin):
         def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
             return Rows
+
+
+def _once(made: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    """The theme makes the heads of a list anew for each of its rows, which took a fifth of the page's time."""
+
+    def heads(rows: Any) -> list[Any]:
+        if "heads" not in vars(rows):
+            rows.heads = list(made(rows))
+        return list(rows.heads)
+
+    return heads
+
+
+unfold_list.result_headers = _once(unfold_list.result_headers)
 
 
 class Rows(ChangeList):  # type: ignore[misc]  # untyped

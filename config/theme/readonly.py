@@ -4,10 +4,13 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from config.theme.paging import Bounded
+
 
 class ReadOnly:
-    """Rows that only the application writes."""
+    """Rows that only the application writes; there may be very many of them."""
 
+    paginator: Any = Bounded
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -42,6 +42,7 @@ def navigation(request: HttpRequest) -> list[Item]:
             [
                 one(_("Rules"), "rule", "notifications.reminderrule"),
                 one(_("Words"), "match_word", "notifications.messagetemplate"),
+                one(_("Trials"), "science", "notifications.trial"),
                 one(_("Reports"), "bar_chart", "notifications.report"),
                 one(_("Mails of reports"), "mark_email_read", "notifications.reportmail"),
             ],
@@ -52,6 +53,8 @@ def navigation(request: HttpRequest) -> list[Item]:
             [
                 one(_("Suppressed"), "block", "notifications.suppression"),
                 one(_("Consents"), "verified_user", "notifications.consentevent"),
+                one(_("Inbox"), "inbox", "notifications.inboxitem"),
+                one(_("Provider events"), "feedback", "notifications.providerevent"),
                 *([_of_all(one(_("Outbox"), "outbox", "notifications.outboxmessage"))] if _outbox() else []),
                 _of_all(one(_("Breakers"), "electric_bolt", "notifications.breaker")),
             ],
@@ -70,6 +73,7 @@ def _appointments(one: Entry) -> list[Item]:
         one(_("Deliveries"), "outgoing_mail", "notifications.delivery"),
         _page(_("Doubts"), "help", "notifications_delivery_doubts", "notifications.view_delivery"),
         one(_("Direct messages"), "forward_to_inbox", "notifications.directmessage"),
+        one(_("Bulk changes"), "dynamic_feed", "notifications.bulkchange"),
     ]
 
 
@@ -81,7 +85,10 @@ def _machinery(one: Entry) -> list[Item]:
         one(_("Queues"), "low_priority", "jobs.queue"),
         one(_("Workers"), "engineering", "jobs.queueworker"),
         one(_("Schedules"), "schedule", "django_celery_beat.periodictask"),
+        one(_("Clock"), "timer", "jobs.clock"),
         one(_("Pauses"), "pause_circle", "jobs.pause"),
+        _unscoped(one(_("Key limits"), "speed", "jobs.keylimit")),
+        _unscoped(one(_("Task rates"), "data_thresholding", "jobs.taskrate")),
         one(_("Exports"), "file_save", "jobs.export"),
         one(_("Files"), "folder", "jobs.storedfile"),
         *_flower(),
@@ -92,6 +99,8 @@ def _who(one: Entry) -> list[Item]:
     return [
         one(_("Users"), "manage_accounts", "auth.user"),
         one(_("Groups"), "groups", "auth.group"),
+        _unscoped(one(_("Scopes of jobs"), "policy", "jobs.jobscope")),
+        one(_("Refused logins"), "no_accounts", "axes.accessattempt"),
         one(_("API keys"), "key", "jobs.apikey"),
         one(_("API calls"), "api", "jobs.apicall"),
     ]
@@ -105,6 +114,12 @@ def _of_all(page: Item) -> Item:
     """Of the whole installation: not for those who have some tenants."""
     may: Allowed = page["permission"]
     return page | {"permission": lambda request: may(request) and scopes.of(request.user).tenants is None}
+
+
+def _unscoped(page: Item) -> Item:
+    """Of the jobs of all queues and tenants: not for those who have a scope."""
+    may: Allowed = page["permission"]
+    return page | {"permission": lambda request: may(request) and scopes.of(request.user).limits is None}
 
 
 def _at_home(request: HttpRequest) -> bool:

@@ -17,7 +17,6 @@ from django.utils.translation import gettext as _, gettext_lazy
 from unfold.contrib.filters.admin import DropdownFilter
 
 from config.theme.pages import ModelAdmin, labelled
-from config.theme.paging import Bounded
 from config.theme.readonly import ReadOnly
 from config.theme.tenancy import NotThere
 from config.theme.verbs import Verb, VerbForm
@@ -92,7 +91,6 @@ class ExportAdmin(NotThere, ReadOnly, HandsOut, ModelAdmin[Export]):
     search_help_text = gettext_lazy("The whole id of an export, or the name of whoever asked")
     ordering = ("-id",)
     sortable_by = ()
-    paginator = Bounded
     fields = readonly_fields = (
         *("of_what", "format", "which_columns", "which_filters", "by", "revealed"),
         *("asked_at", "rows", "finished_at"),

@@ -14,7 +14,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from config.theme.pages import ModelAdmin
-from config.theme.paging import Bounded
 from config.theme.readonly import ReadOnly
 from config.theme.tenancy import OfTenants
 from jobs.admin.handing import HandsOut, download
@@ -36,7 +35,6 @@ class StoredFileAdmin(OfTenants, ReadOnly, HandsOut, ModelAdmin[StoredFile]):
     search_help_text = _("The whole id of a file or its job, or the name of its owner")
     ordering = ("-id",)
     sortable_by = ()
-    paginator = Bounded
     fields = (
         *("called", "content_type", "how_large", "digest", "owner", "personal", "permission"),
         *("tenant", "created_at", "expires_at"),

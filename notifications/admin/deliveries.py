@@ -21,7 +21,8 @@ from config.theme.verbs import WithVerbs
 from jobs.ids import parsed
 from notifications import doubts, privacy
 from notifications.admin import report_mails
-from notifications.admin.delivery_verbs import VERBS, NothingDone
+from notifications.admin.decisions import NothingDone
+from notifications.admin.delivery_verbs import VERBS
 from notifications.admin.finding import ByCustomer
 from notifications.admin.masking import Masked, may_reveal
 from notifications.admin.stories import LOOKS, happened

@@ -1,78 +1,35 @@
 """The buttons of a delivery's page and of the queue of doubts. They are verbs of `reconciler` and `doubts`."""
 
-from typing import Any
-
-from django import forms
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy as _
 
-from config.theme.verbs import Verb, VerbForm
+from config.theme.verbs import Verb
 from notifications import doubts, reconciler
+from notifications.admin.decisions import RESOLVE, KnownForm, decided, held, insist
 from notifications.models import Delivery
 
 CANCEL, RETRY = "notifications.cancel_delivery", "notifications.retry_delivery"
-RESOLVE = "notifications.resolve_delivery"
+DECIDED = _("It was not in doubt any more: somebody else, or the provider, has said what became of it.")
 State = Delivery.State
-
-
-class NothingDone(Exception):
-    """The delivery is not in a state for it any more."""
-
-
-class KnownForm(VerbForm):
-    reason = forms.CharField(
-        label=_("How it is known"),
-        max_length=300,
-        widget=forms.TextInput(attrs={"autofocus": True}),
-        help_text=_("kept with the message and in the log"),
-    )
 
 
 def withdraw(delivery: Delivery, request: HttpRequest) -> str:
     """The receipt."""
     receipts = reconciler.withdraw([delivery.pk], str(request.user))
-    _insist(len(receipts), gettext("It does not wait any more."))
+    insist(len(receipts), gettext("It does not wait any more."))
     return receipts[delivery.pk]
 
 
 def again(delivery: Delivery, request: HttpRequest) -> None:
-    _insist(
+    insist(
         reconciler.resend([delivery.pk], str(request.user)),
         gettext("Only refused or withdrawn ones whose time has come are tried again."),
     )
 
 
-def was_sent(delivery: Delivery, request: HttpRequest, *, reason: str) -> None:
-    _resolve(delivery, request, "sent", reason)
-
-
-def was_not_sent(delivery: Delivery, request: HttpRequest, *, reason: str) -> None:
-    _resolve(delivery, request, "not_sent", reason)
-
-
-def send_again(delivery: Delivery, request: HttpRequest, *, reason: str) -> None:
-    _resolve(delivery, request, "resend", reason)
-
-
-def _resolve(delivery: Delivery, request: HttpRequest, outcome: str, reason: str) -> None:
-    _insist(
-        doubts.resolve([delivery.pk], outcome, str(request.user), reason),
-        gettext("It was not in doubt any more: somebody else, or the provider, has said what became of it."),
-    )
-
-
-def _insist(done: int, otherwise: str) -> None:
-    if not done:
-        raise NothingDone(otherwise)
-
-
 def in_doubt(delivery: Delivery) -> bool:
     return delivery.state == State.IN_DOUBT or bool(delivery.doubts)
-
-
-def _held(delivery: Any) -> bool:
-    return bool(delivery.state == State.IN_DOUBT)
 
 
 def _again(delivery: Delivery) -> bool:
@@ -84,7 +41,7 @@ VERBS = (
         "was_sent",
         _("It was sent"),
         RESOLVE,
-        was_sent,
+        decided(doubts.resolve, "sent", DECIDED),
         in_doubt,
         KnownForm,
         _("The provider took the message. The doubt is closed."),
@@ -95,7 +52,7 @@ VERBS = (
         "was_not_sent",
         _("It was not sent"),
         RESOLVE,
-        was_not_sent,
+        decided(doubts.resolve, "not_sent", DECIDED),
         in_doubt,
         KnownForm,
         _("The provider certainly did not take it. The next channel takes over, if there is one."),
@@ -106,8 +63,8 @@ VERBS = (
         "send_again",
         _("Send it again"),
         RESOLVE,
-        send_again,
-        _held,
+        decided(doubts.resolve, "resend", DECIDED),
+        held,
         KnownForm,
         _("It may arrive twice. The doubt stays counted, and the fence still decides whether it goes out."),
         grave=True,

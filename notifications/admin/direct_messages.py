@@ -15,7 +15,8 @@ from config.theme.tenancy import OfTenants
 from config.theme.verbs import Verb, WithVerbs
 from jobs.ids import parsed
 from notifications import direct_ends, privacy
-from notifications.admin.delivery_verbs import CANCEL, RESOLVE, KnownForm, NothingDone
+from notifications.admin.decisions import RESOLVE, KnownForm, NothingDone, decided, held, insist
+from notifications.admin.delivery_verbs import CANCEL
 from notifications.admin.masking import Masked
 from notifications.admin.stories import happened
 from notifications.admin.undeletable import Undeletable
@@ -24,32 +25,27 @@ from notifications.models import Delivery, DirectMessage
 State = Delivery.State
 
 
-def _resolve(outcome: str) -> Any:
-    def resolve(message: DirectMessage, request: HttpRequest, *, reason: str) -> None:
-        if not direct_ends.resolve([message.pk], outcome, str(request.user), reason):
-            raise NothingDone(gettext("It was not in doubt any more: somebody else has said what became of it."))
-
-    return resolve
-
-
 def _withdraw(message: DirectMessage, request: HttpRequest) -> None:
-    if not direct_ends.withdraw([message.pk], str(request.user)):
-        raise NothingDone(gettext("It does not wait any more."))
-
-
-def _held(message: Any) -> bool:
-    return bool(message.state == State.IN_DOUBT)
+    insist(direct_ends.withdraw([message.pk], str(request.user)), gettext("It does not wait any more."))
 
 
 VERBS = (
-    Verb("was_sent", _("It was sent"), RESOLVE, _resolve("sent"), _held, KnownForm, icon="check"),
-    Verb("was_not_sent", _("It was not sent"), RESOLVE, _resolve("not_sent"), _held, KnownForm, icon="close"),
+    Verb("was_sent", _("It was sent"), RESOLVE, decided(direct_ends.resolve, "sent"), held, KnownForm, icon="check"),
+    Verb(
+        "was_not_sent",
+        _("It was not sent"),
+        RESOLVE,
+        decided(direct_ends.resolve, "not_sent"),
+        held,
+        KnownForm,
+        icon="close",
+    ),
     Verb(
         "send_again",
         _("Send it again"),
         RESOLVE,
-        _resolve("resend"),
-        _held,
+        decided(direct_ends.resolve, "resend"),
+        held,
         KnownForm,
         _("It may arrive twice."),
         grave=True,

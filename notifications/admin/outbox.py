@@ -14,7 +14,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _, gettext_lazy
 
 from config.theme.pages import ModelAdmin
-from config.theme.paging import Bounded
 from config.theme.readonly import ReadOnly
 from config.theme.tenancy import OfTenants, OfTheInstallation
 from notifications import privacy
@@ -29,7 +28,6 @@ class OutboxMessageAdmin(OfTheInstallation, Masked, ReadOnly, ModelAdmin[OutboxM
 
     change_form_outer_before_template = "admin/notifications/outboxmessage/message.html"
     fields = ("created_at", "channel", "to", "key")
-    paginator = Bounded
 
     personal = {"to": privacy.address} | dict.fromkeys(("subject", "text", "html", "beginning"), privacy.nothing)
     list_display = ("created_at", "channel", "to", "subject", "beginning", "key")

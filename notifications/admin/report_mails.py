@@ -12,41 +12,25 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, gettext_lazy as _
+from django.utils.translation import gettext_lazy as _
 
 from config.theme.pages import ModelAdmin, TabularInline, labelled
-from config.theme.paging import Bounded
 from config.theme.readonly import ReadOnly
 from config.theme.tenancy import OfTenants
 from config.theme.verbs import Verb, WithVerbs
 from jobs import scopes
-from notifications.admin.delivery_verbs import RESOLVE, KnownForm, NothingDone
+from notifications.admin.decisions import RESOLVE, KnownForm, NothingDone, decided, held
 from notifications.admin.stories import LOOKS
 from notifications.models import Report, ReportMail
 from notifications.reports import mail_ends, reports, sections
-
-State = ReportMail.State
-
-
-def _resolve(outcome: str) -> Any:
-    def resolve(mail: ReportMail, request: HttpRequest, *, reason: str) -> None:
-        if not mail_ends.resolve([mail.pk], outcome, str(request.user), reason):
-            raise NothingDone(gettext("It was not in doubt any more: somebody else has said what became of it."))
-
-    return resolve
-
-
-def _held(mail: Any) -> bool:
-    return bool(mail.state == State.IN_DOUBT)
-
 
 VERBS = (
     Verb(
         "arrived",
         _("It arrived"),
         RESOLVE,
-        _resolve("sent"),
-        _held,
+        decided(mail_ends.resolve, "sent"),
+        held,
         KnownForm,
         _("Whoever it was for has it, or the mail server took it. The doubt is closed."),
         icon="check",
@@ -55,8 +39,8 @@ VERBS = (
         "send_again",
         _("Send it again"),
         RESOLVE,
-        _resolve("resend"),
-        _held,
+        decided(mail_ends.resolve, "resend"),
+        held,
         KnownForm,
         _("It may arrive twice. It goes out only if whoever it is for may still see the report."),
         grave=True,
@@ -108,7 +92,6 @@ class ReportMailAdmin(OfTenants, ReadOnly, WithVerbs, ModelAdmin[ReportMail]):
     search_fields = ("=user__username",)
     search_help_text = _("The name of whoever it was for")
     ordering = ("-id",)
-    paginator = Bounded
     fields = readonly_fields = ("report", "user", "state", "intent_at", "sent_at", "detail")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReportMail]:

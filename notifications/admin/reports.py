@@ -54,7 +54,7 @@ class ReportAdmin(NotThere, ReadOnly, ModelAdmin[Report]):
     list_display = ("period", "kind", "zone", "language", "tenant", "counted_at", "files")
     list_display_links = ("period",)
     list_filter = ("kind", "language")
-    list_select_related = ("html", "pdf")
+    list_per_page = 50
     ordering = ("-first_day", "-id")
     fields = ("period", "zone", "language", "tenant", "by", "asked_at", "counted_at", "files")
     readonly_fields = ("period", "files")

@@ -144,6 +144,10 @@ class Delivery(models.Model):
                 name="delivery_unsent",
                 condition=Q(state__in=["skipped", "refused", "in_doubt"]),
             ),
+            # doubts, oldest first: what waits for a person; see `doubts.in_doubt`, which is written the same way
+            models.Index(
+                fields=["intent_at", "id"], name="delivery_doubts", condition=Q(doubts__gt=0) | Q(state="in_doubt")
+            ),
             # the same of one tenant, for its people; empty without tenants
             newest_of_tenant("delivery_of_tenant"),
             models.Index(

@@ -1,4 +1,5 @@
-"""How a text begins, capitals or not, by an index (`Folded`, `begins`), and whether a row is `among` thousands.
+"""How a text begins, capitals or not, by an index (`Folded`, `begins`); whether a row is `among` thousands; and what is
+`Fixed` in a statement.
 
 Used by the models and by `searches`. Django's `istartswith` is a pattern that PostgreSQL finds no index for unless its
 texts are sorted letter by letter, and SQLite none unless the index knows no capitals. SQLite knows those of ASCII only.
@@ -7,7 +8,7 @@ texts are sorted letter by letter, and SQLite none unless the index knows no cap
 import json
 from typing import Any
 
-from django.db.models import BigAutoField, CharField, Func, Lookup
+from django.db.models import BigAutoField, CharField, Func, Lookup, Value
 
 
 class Folded(Func):
@@ -19,6 +20,20 @@ class Folded(Func):
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, Any]:
         return self.as_sql(compiler, connection, template='LOWER(%(expressions)s) COLLATE "C"', **extra)
+
+
+class Fixed(Value):
+    """A number or a word of ours within the text of a statement, as the condition of a partial index has it.
+
+    SQLite chooses an index before it knows the parameters.
+    """
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        if isinstance(self.value, int):
+            return str(int(self.value)), ()
+        if not str(self.value).isidentifier():
+            raise ValueError(f"{self.value!r} is no word of ours. Pass it as a parameter.")
+        return f"'{self.value}'", ()
 
 
 @CharField.register_lookup

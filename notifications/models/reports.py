@@ -45,6 +45,13 @@ class Report(models.Model):
             # forbids two reports of the same, whoever asks at the same time
             models.UniqueConstraint(fields=["kind", "first_day", "zone", "language", "tenant"], name="report_once"),
         ]
+        indexes = [
+            # the list, newest first: of all, of a kind, in a language, of a tenant
+            models.Index(fields=["-first_day", "-id"], name="report_newest"),
+            models.Index(fields=["kind", "-first_day", "-id"], name="report_of_kind"),
+            models.Index(fields=["language", "-first_day", "-id"], name="report_of_language"),
+            models.Index(fields=["tenant", "-first_day", "-id"], name="report_of_tenant"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.first_day} {self.zone} {self.language} {self.tenant}".strip()

@@ -38,6 +38,7 @@ from notifications.models import Booking, Breaker, Customer, Delivery, OutboxMes
 from tests.browser import scene
 from tests.browser.conftest import QUIET, _session
 from tests.factories import HOUR, MINUTE, make_booking
+from tests.stack import ready
 from tests.stack.live import Live, pointed, started
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
@@ -176,6 +177,14 @@ def main() -> int:
     if not chromium:
         print("chromium is not installed (Debian: apt install chromium)")
         return 1
+    ready.begin()
+    try:
+        return _taken(chromium)
+    finally:
+        ready.forget()
+
+
+def _taken(chromium: str) -> int:
     env = {"SECRET_KEY": settings.SECRET_KEY, "WEB_CONCURRENCY": "1"}
     without = {"flower", "worker", "clock", "beat"}
     with (
