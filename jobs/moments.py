@@ -1,7 +1,8 @@
 """Moments that the database writes: the present one into a new row, and a column of them in one UPDATE.
 
-`ById` is used by `ledger.reschedule` and by the product's plans: each row gets the one that belongs to its id. One parameter instead of a WHEN for each row: Django takes as
-long to compile a thousand of those as the database takes to move a hundred thousand rows.
+`ById` is used by `ledger.reschedule` and by the product's plans: each row gets the one that belongs to its id. One
+parameter instead of a WHEN for each row: Django takes as long to compile a thousand of those as the database takes to
+move a hundred thousand rows.
 """
 
 import json
