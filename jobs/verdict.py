@@ -19,7 +19,7 @@ LONGEST_DELAY = timedelta(days=3650)
 
 
 class Snooze(Retry):
-    """A task raises it to run again at `until` (aware; what is past means at once), without counting a failure."""
+    """A task raises it to run again at `until` (aware; in a second at the earliest), without counting a failure."""
 
     def __init__(self, until: datetime) -> None:
         until = moment(until, "until")
