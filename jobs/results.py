@@ -56,6 +56,7 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc]  # it has no types
         if not any(durable):
             super().apply_chord(header_result_args, body, **kwargs)
         elif all(durable) and canvas.is_durable(body):
+            canvas.unkeyed(body, "the body of a chord")
             Group.objects.bulk_create([Group(pk=uuid.UUID(group_id), body=canvas.plain(body))], ignore_conflicts=True)
         else:
             raise TypeError("In a chord either the body and every job of the header are durable, or none of them.")

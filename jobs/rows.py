@@ -51,9 +51,9 @@ def template(
     if task_id is not None and unique_key is not None and isinstance(made_at, Now):
         made_at = bulk.database_now()  # `keys` tells by it whether the row of that id is this call's
     group_id, group_index = canvas.membership(options)
-    if unique_key is not None and options.get("chord"):
+    if unique_key is not None and (options.get("chord") or options.get("group_id") or options.get("chain")):
         raise TypeError(
-            f"A chord counts its jobs; {task.name} with a unique_key might be another's. Leave the key out."
+            f"{task.name} with a unique_key is one of a group, chord or chain, and might be another's job. {canvas.OUT}"
         )
     return Job(
         pk=pk,

@@ -1,4 +1,4 @@
-"""A call of `manage.py jobs VERB` builds the parser of that verb; whoever asks for help, or misspells, sees them all."""
+"""A call of `manage.py jobs VERB` builds that verb's parser; whoever asks for help, or misspells, sees them all."""
 
 from typing import Any
 
