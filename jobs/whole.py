@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from celery.canvas import _chord, group
+from celery.canvas import chord, group
 from django.db import transaction
 
 from jobs import canvas
@@ -16,7 +16,7 @@ from jobs import canvas
 
 def register() -> None:
     """Have Celery's own classes do so: code says `group(...)`, and signatures are read back as these."""
-    classes: tuple[Any, ...] = (group, _chord)
+    classes: tuple[Any, ...] = (group, chord)
     for one in classes:
         if not hasattr(one.apply_async, "__wrapped__"):
             one.apply_async = _whole(one.apply_async)
