@@ -13,7 +13,10 @@ class JobsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from jobs import whole
         from jobs.library import cleaners, elsewhere, sources
+
+        whole.register()
 
         sources.register(sources.JOBS)
         cleaners.register(*cleaners.OURS)

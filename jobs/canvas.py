@@ -21,11 +21,21 @@ from jobs.models import Job
 
 logger = logging.getLogger(__name__)
 
+OUT = "Leave the key out, or call the job by itself."
 LINKS = frozenset({"link", "link_error", "chain"})
 REQUEST = {"link": "callbacks", "link_error": "errbacks"}  # what Celery calls them in task.request
 
 
 # --- A call becomes a row -------------------------------------------------------------------------------
+
+
+def unkeyed(called: Any, what: str) -> None:
+    """Raises TypeError where a part has a unique_key: its handle has an id already, and the first job has another."""
+    for one in _calls(called):
+        if one["options"].get("unique_key"):
+            raise TypeError(
+                f"{one['task']} has a unique_key and is {what}, which knows its jobs by ids given before. {OUT}"
+            )
 
 
 def links(pk: uuid.UUID, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,6 +45,8 @@ def links(pk: uuid.UUID, options: Mapping[str, Any]) -> dict[str, Any]:
         given = maybe_list(options[name]) or []
         signatures: list[Any] = [maybe_signature(one, app=current_app, clone=True) for one in given]
         for position, one in enumerate(signatures):
+            if name == "chain":
+                unkeyed(one, "a step of a chain")
             if name == "link_error":
                 _check_errback(one)
             else:
@@ -93,21 +105,23 @@ def _leads_to(step: Mapping[str, Any]) -> Any:
 
 def is_durable(sig: Any) -> bool:
     """Whether all that the signature calls are jobs."""
-    return all(getattr(current_app.tasks.get(name), "is_durable", False) for name in _tasks(sig))
+    return all(getattr(current_app.tasks.get(one["task"]), "is_durable", False) for one in _calls(sig))
 
 
-def _tasks(sig: Mapping[str, Any]) -> Iterator[str]:
+def _calls(sig: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The single calls that it is made of."""
     inner = sig["kwargs"]
     if sig.get("subtask_type") in ("chain", "group"):
         for one in inner["tasks"]:
-            yield from _tasks(one)
+            yield from _calls(one)
     elif sig.get("subtask_type") == "chord":
-        yield from _tasks(inner["body"])
+        if inner["body"] is not None:  # else it is given when the chord is called
+            yield from _calls(inner["body"])
         header = inner["header"]
         for one in header["kwargs"]["tasks"] if isinstance(header, Mapping) else header:
-            yield from _tasks(one)
+            yield from _calls(one)
     else:
-        yield sig["task"]
+        yield sig
 
 
 # --- The row becomes a call -----------------------------------------------------------------------------

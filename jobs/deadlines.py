@@ -29,6 +29,34 @@ def of(task: "Durable") -> Limits:
     return task.soft_time_limit or conf.task_soft_time_limit, task.time_limit or conf.task_time_limit
 
 
+_over = False  # the body has come to its end: its soft limit has nothing to stop any more
+
+
+@contextmanager
+def of_a_body() -> Iterator[None]:
+    """The block is one job: its body until `body_is_over` is called, and then what is recorded of it.
+
+    A soft limit that passes while the outcome is being written would lose it, and the job would run again.
+    """
+    global _over
+    if threading.current_thread() is not threading.main_thread():  # signals come to the main one
+        yield
+        return
+    heard = signal.getsignal(signal.SIGUSR1)  # by which Celery's main process tells of it
+    try:
+        yield
+    finally:
+        _over = False
+        signal.signal(signal.SIGUSR1, heard)
+
+
+def body_is_over() -> None:
+    global _over
+    if threading.current_thread() is threading.main_thread():
+        _over = True
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
 @contextmanager
 def kept(limits: Limits) -> Iterator[None]:
     """The block is one run of a task that has these limits."""
@@ -40,6 +68,8 @@ def kept(limits: Limits) -> Iterator[None]:
     def is_soft(*_: Any) -> None:
         if hard:
             _arm(signal.SIG_DFL, max(hard - (soft or 0), 0.001))
+        if _over:
+            return
         raise SoftTimeLimitExceeded(soft)
 
     _arm(is_soft, soft) if soft and not (hard and hard <= soft) else _arm(signal.SIG_DFL, hard or 0)

@@ -31,7 +31,7 @@ from jobs.payload import Payload, PayloadError
 from jobs.recorder import insist
 from jobs.results import JobResult
 from jobs.running import Detached, Running
-from jobs.verdict import Permanent, Replaced, Snooze, Stop
+from jobs.verdict import GATHER, Permanent, Replaced, Snooze, Stop
 
 __all__ = ["AWAY", "Durable", "PayloadError", "Permanent", "Priority", "Snooze", "Stop", "insist"]
 
@@ -272,7 +272,7 @@ class Durable(_Task):
         return self.map(it)
 
 
-@shared_task(base=Durable, name="jobs.gather", internal=True)
+@shared_task(base=Durable, name=GATHER, internal=True)
 def gather(results: list[Any]) -> list[Any]:
     """The end of a group that replaced a job: its results."""
     return results

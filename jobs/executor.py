@@ -71,7 +71,7 @@ class Nudged:
         if not claimed:
             _announce(self.task, uuid, request)
             return _dropped("the row is not queued: taken, cancelled, or moved")
-        with heartbeat.holding(claimed), subject.of(claimed[0], worker_name()):
+        with heartbeat.holding(claimed), subject.of(claimed[0], worker_name()), deadlines.of_a_body():
             answer, verdict = _trace(claimed[0], self.task, self.tracer, request)
             _log(verdict, record(verdict))
         groups.settle([verdict.job])
@@ -161,7 +161,7 @@ class _Message:
         request = {**self._request, "id": pk, "task": job.name, "correlation_id": pk}
         if not job.options:
             request["headers"] = {}  # else Celery takes what it does not know for headers, at some cost
-        with flight.running(pk), deadlines.kept(limits):
+        with flight.running(pk), deadlines.of_a_body(), deadlines.kept(limits):
             return _trace(job, task, tracer, request)[1]
 
 
@@ -216,6 +216,7 @@ def _trace(job: Job, task: "Durable", tracer: Callable[..., Any], request: dict[
 def _answer(tracer: Callable[..., Any], pk: str, args: Any, kwargs: Any, request: dict[str, Any]) -> Any:
     try:
         answer = tracer(pk, args, kwargs, request)
+        deadlines.body_is_over()
         request["running"].finish()
     except Exception as exc:  # not the task's: the tracer's own bookkeeping failed, as with a lost connection
         return trace_ok_t(ExceptionInfo(internal=True), TraceInfo(states.FAILURE, exc), 0.0, None)

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, Q, QuerySet, Value, When
-from django.db.models.functions import Now
+from django.db.models import Case, DateTimeField, Exists, F, Q, QuerySet, Value, When
+from django.db.models.functions import Greatest, Now
 
 from jobs import attempts, beside, canvas, keys, queues, signatures
 from jobs.expressions import HELD, Given, in_state, indexed
@@ -141,8 +141,9 @@ def back_off(job: Job, delay: timedelta | datetime, attempt: Attempt, **changes:
 
 
 def snooze(job: Job, until: datetime, attempt: Attempt) -> bool:
-    """Not now, and not counted as a failure. If somebody moved the job since the attempt began, that time counts."""
-    run_at = Case(When(run_at__gt=F("started_at"), then=F("run_at")), default=Value(until))
+    """Not now, but in a second at the earliest; not a failure. If somebody moved it since the attempt began, then."""
+    later = Greatest(Value(until), Now() + timedelta(seconds=1), output_field=DateTimeField())
+    run_at = Case(When(run_at__gt=F("started_at"), then=F("run_at")), default=later)
     with transaction.atomic():
         mine = lock_first(_held(job))
         wanted = mine.filter(cancel_requested=False)

@@ -1,7 +1,8 @@
-"""A column of moments for many rows in one UPDATE: each row gets the one that belongs to its id.
+"""Moments that the database writes: the present one into a new row, and a column of them in one UPDATE.
 
-Used by `ledger.reschedule` and by the product's plans. One parameter instead of a WHEN for each row: Django takes as
-long to compile a thousand of those as the database takes to move a hundred thousand rows.
+`ById` is used by `ledger.reschedule` and by the product's plans: each row gets the one that belongs to its id. One
+parameter instead of a WHEN for each row: Django takes as long to compile a thousand of those as the database takes to
+move a hundred thousand rows.
 """
 
 import json
@@ -11,6 +12,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import DateTimeField, Expression, F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+
+class Present(Now):
+    """The database's clock. SQLite's is this machine's, whose own word for it knows thousandths of a second only."""
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
+        return "%s", (str(connection.ops.adapt_datetimefield_value(timezone.now())),)
 
 
 class ById(Expression):

@@ -29,6 +29,14 @@ class PayloadError(ValueError):
         self.argument = argument
 
 
+class TooLarge(PayloadError):
+    """`size` is in bytes of JSON."""
+
+    def __init__(self, text: str, size: int) -> None:
+        super().__init__(text)
+        self.size = size
+
+
 class Payload:
     """The parameters of one task. Unannotated ones take any JSON value."""
 
@@ -126,7 +134,8 @@ def storable(value: Any, what: str) -> Any:
     except (TypeError, ValueError, RecursionError) as exc:
         raise PayloadError(f"The {what} cannot be stored as JSON ({exc}). Pass ids and plain values.") from exc
     if size > (longest := _longest.get()):
-        raise PayloadError(f"The {what} take {size} bytes; at most {longest} are kept. Store the data, pass its id.")
+        text = f"The {what} take {size} bytes; at most {longest} are kept. Store the data, pass its id."
+        raise TooLarge(text, size)
     if "\\u0000" in text.replace("\\\\", ""):  # not an escaped backslash before the letter u
         raise PayloadError(f"The {what} hold a NUL character, which databases refuse.")
     return json.loads(text)

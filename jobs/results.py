@@ -28,6 +28,7 @@ STATES = {
     State.CANCELLED: states.REVOKED,
     State.EXPIRED: states.REVOKED,
 }
+LONGEST_LINE = 10_000  # jobs that replaced each other, one row read for each
 UNKNOWN = "UNKNOWN"  # there is no such job; Celery would say PENDING, as for a job that waits
 
 
@@ -35,11 +36,10 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc]  # it has no types
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         job = found(task_id)
         if job is None:
-            meta: dict[str, Any] = super()._get_task_meta_for(task_id)
-            return meta
-        if successor := job.options.get(replacing.KEY):
-            return self._get_task_meta_for(successor) | {"task_id": task_id}
-        return self.meta_from_decoded(_meta(job))  # type: ignore[no-any-return]
+            return super()._get_task_meta_for(task_id)  # type: ignore[no-any-return]
+        last, awaited = _last_of(job)
+        meta: dict[str, Any] = super()._get_task_meta_for(awaited) if awaited else self.meta_from_decoded(_meta(last))
+        return meta | {"task_id": task_id}
 
     def store_result(
         self, task_id: str, result: Any, state: str, *args: Any, request: Any = None, **kwargs: Any
@@ -56,6 +56,7 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc]  # it has no types
         if not any(durable):
             super().apply_chord(header_result_args, body, **kwargs)
         elif all(durable) and canvas.is_durable(body):
+            canvas.unkeyed(body, "the body of a chord")
             Group.objects.bulk_create([Group(pk=uuid.UUID(group_id), body=canvas.plain(body))], ignore_conflicts=True)
         else:
             raise TypeError("In a chord either the body and every job of the header are durable, or none of them.")
@@ -124,6 +125,21 @@ class JobResult(AsyncResult):  # type: ignore[type-arg]  # generic for type chec
 def _is_job(request: Any) -> bool:
     """Whether it is the request of a durable job's run: in the process that runs it, or in its parent."""
     return not getattr(request, "is_eager", False) and any(getattr(request, mark, None) for mark in (NUDGE, "running"))
+
+
+def _last_of(job: Job) -> tuple[Job, str]:
+    """The one that has its place now, and the id of the next that is not there yet, as the end of a group that runs.
+
+    Raises LookupError where more replaced each other than anybody would wait for.
+    """
+    first = job.pk
+    for _ in range(LONGEST_LINE):
+        successor = job.options.get(replacing.KEY, "")
+        after = found(successor) if successor else None
+        if after is None:
+            return job, successor
+        job = after
+    raise LookupError(f"Job {first} and its successors were replaced more than {LONGEST_LINE} times.")
 
 
 def found(task_id: str) -> Job | None:

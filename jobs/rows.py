@@ -12,9 +12,10 @@ from celery._state import get_current_worker_task
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import canvas
+from jobs import bulk, canvas
 from jobs.ids import new_id
 from jobs.models import Job
+from jobs.moments import Present
 from jobs.options import as_uuid, kept, key, level, run_at, until, word
 from jobs.payload import storable
 
@@ -41,15 +42,18 @@ def template(
     **options: Any,
 ) -> Job:
     """The job of a call with these options, not yet inserted. Raises what `Durable.apply_async` says."""
+    made_at = now or Present()
     now = now or Now()
     times = {"countdown": countdown, "eta": eta, "when": when}
     pk = new_id() if task_id is None else as_uuid(task_id, "task_id")
     queue, retries = lane(task, queue), limit_of(task)
     usual = None if retries is None else retries + 1
+    if task_id is not None and unique_key is not None and isinstance(made_at, Now):
+        made_at = bulk.database_now()  # `keys` tells by it whether the row of that id is this call's
     group_id, group_index = canvas.membership(options)
-    if unique_key is not None and options.get("chord"):
+    if unique_key is not None and (options.get("chord") or options.get("group_id") or options.get("chain")):
         raise TypeError(
-            f"A chord counts its jobs; {task.name} with a unique_key might be another's. Leave the key out."
+            f"{task.name} with a unique_key is one of a group, chord or chain, and might be another's job. {canvas.OUT}"
         )
     return Job(
         pk=pk,
@@ -67,6 +71,7 @@ def template(
         tenant=word(tenant, "tenant"),
         concurrency_key=word(concurrency_key, "concurrency_key"),
         correlation_id=word(correlation_id, "correlation_id"),
+        created_at=made_at,
     )
 
 

@@ -4,6 +4,8 @@ Used by the executor. The tracer answers with a value and, unless the task simpl
 exception; here that becomes one of the words that `recorder` writes into the row.
 """
 
+import logging
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,15 +13,20 @@ from typing import Any
 from celery import states
 from celery.exceptions import Ignore, Retry
 
+from jobs import payload
 from jobs.models import Attempt, Job
 from jobs.options import moment
 from jobs.payload import PayloadError, storable
 
+logger = logging.getLogger(__name__)
+
+GATHER = "jobs.gather"  # returns what a whole group returned, each small enough
+NOT_KEPT = "result_not_kept"
 LONGEST_DELAY = timedelta(days=3650)
 
 
 class Snooze(Retry):
-    """A task raises it to run again at `until` (aware; what is past means at once), without counting a failure."""
+    """A task raises it to run again at `until` (aware; in a second at the earliest), without counting a failure."""
 
     def __init__(self, until: datetime) -> None:
         until = moment(until, "until")
@@ -67,7 +74,8 @@ class Verdict:
 def judge(job: Job, took: timedelta, value: Any, info: Any) -> Verdict:
     """`value` and `info` are the first two parts of the tracer's answer."""
     if info is None:
-        return Verdict(job, "succeed", took, result=_kept(value))
+        with payload.gathered() if job.task == GATHER else nullcontext():
+            return Verdict(job, "succeed", took, result=_returned(job, value))
     error = info.retval
     attempt = Attempt(duration=took, outcome=Attempt.Outcome.ERRORED, worker=job.worker)
     attempt.error, attempt.exception = _error(error), path_of(error)
@@ -119,8 +127,23 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
+def _returned(job: Job, value: Any) -> Any:
+    """What a job returned as the row keeps it. It is done, so what is too large costs it its result, not its success.
+
+    What stands there instead is an object: no text or list, which a next step could take for the result.
+    """
+    try:
+        return storable(value, "result")
+    except payload.TooLarge as exc:
+        text = "job=%s task=%s its result of %s bytes is not kept; store the data and return its id"
+        logger.warning(text, job.pk, job.name, exc.size)
+        return {NOT_KEPT: {"bytes": exc.size, "most": payload.LONGEST, "begins": _shown(value)}}
+    except PayloadError:
+        return _shown(value)
+
+
 def _kept(value: Any) -> Any:
-    """A task's return value as the row keeps it: as JSON, or as its repr where JSON has no word for it."""
+    """A part of an exception as the row keeps it: as JSON, or as its repr where JSON has no word for it."""
     try:
         return storable(value, "result")
     except PayloadError:

@@ -19,3 +19,23 @@ def verb(verbs: Any, name: str, act: Act, about: str) -> ArgumentParser:
     parser.set_defaults(act=act)
     terminal.add_options(parser)
     return parser
+
+
+class Only:
+    """Subparsers of which one verb is asked for: to build the others' is half of the time that a command takes."""
+
+    def __init__(self, verbs: Any, asked: str) -> None:
+        self._verbs, self._asked = verbs, asked
+
+    def add_parser(self, name: str, **said: Any) -> Any:
+        return self._verbs.add_parser(name, **said) if name == self._asked else _Nobody()
+
+
+class _Nobody:
+    """Takes whatever a parser is told."""
+
+    def __getattr__(self, _name: str) -> Callable[..., Any]:
+        return self._told
+
+    def _told(self, *_: Any, **__: Any) -> "_Nobody":
+        return self

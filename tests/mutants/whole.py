@@ -81,8 +81,8 @@ MOVES = [
     mutant(
         "snooze: over a move",
         f"{LEDGER}:snooze",
-        'Case(When(run_at__gt=F("started_at"), then=F("run_at")), default=Value(until))',
-        "Value(until)",
+        'Case(When(run_at__gt=F("started_at"), then=F("run_at")), default=later)',
+        "later",
         MOVED,
     ),
     mutant(

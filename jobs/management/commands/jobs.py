@@ -22,6 +22,7 @@ from django.db import InterfaceError, OperationalError
 from jobs.management import figures, filing, looking, making, moving, ordering, stopping, tidying, watching
 from jobs.management.operator import OperatorCommand
 from jobs.management.terminal import ERROR, Terminal
+from jobs.management.verbs import Only
 
 GROUPS = (looking, making, ordering, stopping, tidying, moving, filing, figures, watching)
 INTERRUPTED = 130
@@ -35,13 +36,22 @@ CODES = (
 class Command(OperatorCommand):
     help = "Look at jobs, make them, and tell them what to do."
 
+    _asked = ""
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        self._asked = argv[2] if len(argv) > 2 else ""
+        super().run_from_argv(argv)
+
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=CODES, **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         for group in GROUPS:
-            group.add(verbs)
+            group.add(Only(verbs, self._asked))
+        if not verbs.choices:  # help, a word that is no verb, or a call by code: they need all
+            for group in GROUPS:
+                group.add(verbs)
 
     def handle(self, *args: Any, **options: Any) -> None:
         current_app.loader.import_default_modules()  # the tasks that workers know

@@ -11,6 +11,8 @@ from jobs.payload import PayloadError
 from tests.stack.live import Live
 from tests.stack.options.refusals import echo, look, probes, undefined
 
+pytestmark = pytest.mark.stack
+
 
 def test_name_bind_and_base(worker: Live) -> None:
     job = worker.finish(look.delay())

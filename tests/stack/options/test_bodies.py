@@ -13,6 +13,8 @@ from jobs.payload import PayloadError
 from tests.stack.live import Live
 from tests.stack.options.refusals import add, echo, look, probes, total
 
+pytestmark = pytest.mark.stack
+
 # --- What the body may call -----------------------------------------------------------------------------
 
 

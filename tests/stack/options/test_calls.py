@@ -15,6 +15,8 @@ from jobs.payload import PayloadError
 from tests.stack.live import Live
 from tests.stack.options.refusals import add, echo, look, probes, refused, undefined
 
+pytestmark = pytest.mark.stack
+
 
 def test_delay(worker: Live) -> None:
     job = worker.finish(look.delay(1, b="two"))

@@ -10,6 +10,8 @@ from celery.result import GroupResult
 from tests.stack.live import Live
 from tests.stack.options.refusals import add, echo, look, probes, total
 
+pytestmark = pytest.mark.stack
+
 
 def test_signatures(worker: Live) -> None:
     assert worker.finish(add.s(1).clone((2,)).apply_async()).result == 3

@@ -11,6 +11,8 @@ from jobs.models import Job
 from tests.stack.live import Live
 from tests.stack.options.refusals import echo, probes, retrying
 
+pytestmark = pytest.mark.stack
+
 # --- Trying again ---------------------------------------------------------------------------------------
 
 
