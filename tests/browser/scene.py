@@ -1,6 +1,7 @@
 """What the site of the browser tests has in it: its people, and a row of everything."""
 
 from datetime import time, timedelta
+from functools import cache
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.contrib.auth.models import Group, User
@@ -28,6 +29,12 @@ PASSWORD = "correct horse battery"
 PEOPLE = {"vera": "Viewer", "olga": "Operator", "maria": "Manager", "root": ""}
 
 
+@cache
+def _secret() -> str:
+    """As production hashes it, which is slow on purpose: once for all people of all scenes in a process."""
+    return make_password(PASSWORD, hasher=PBKDF2PasswordHasher())
+
+
 def set_up() -> None:
     """Once for a site."""
     if User.objects.filter(username="vera").exists():
@@ -35,8 +42,7 @@ def set_up() -> None:
     ReminderRule.objects.update(quiet_from=None, quiet_until=None)
     roles.install()
     for name, role in PEOPLE.items():
-        secret = make_password(PASSWORD, hasher=PBKDF2PasswordHasher())
-        user = User.objects.create(username=name, password=secret, is_staff=True, is_superuser=not role)
+        user = User.objects.create(username=name, password=_secret(), is_staff=True, is_superuser=not role)
         user.groups.set(Group.objects.filter(name=role))
     _machinery()
     _product()
