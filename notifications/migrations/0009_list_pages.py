@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('jobs', '0007_file_lists'),
-        ('notifications', '0007_customer_created_at'),
+        ('notifications', '0008_taken_back'),
     ]
 
     operations = [
