@@ -99,7 +99,7 @@ class ExportAdmin(NotThere, ReadOnly, HandsOut, ModelAdmin[Export]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Export]:
         state = Subquery(Job.objects.filter(pk=OuterRef("pk")).values("state"))
-        rows = super().get_queryset(request).select_related("file").annotate(state=state)
+        rows = super().get_queryset(request).annotate(state=state)
         return rows if sees_all(request) else rows.filter(user=request.user.pk)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
