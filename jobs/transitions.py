@@ -48,7 +48,7 @@ FEW = (*OWN, "started_at")
 FOR_MESSAGE = ("id", "state", "token", "task", "queue", "options", "failures", "priority", "run_at")
 FOR_RUN = (
     *(*OWN, "task", "queue", "args", "kwargs", "version", "options", "failures", "max_attempts", "checkpoint"),
-    *("cancel_requested", "group_id", "group_index"),
+    *("cancel_requested", "group_id", "group_index", "correlation_id"),
 )
 
 

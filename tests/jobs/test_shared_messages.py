@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from jobs.models import Job
 from tests import probes
@@ -65,3 +66,20 @@ def test_jobs_of_a_shared_message_do_not_share_what_one_of_them_leaves_in_its_re
     probes.marked.enqueue_many([(n,) for n in range(3)])
     worker.run_due()
     assert probes.RAN == [("marked", {})] * 3
+
+
+def test_a_job_of_a_shared_message_costs_no_statement_of_its_own(worker: InProcessWorker) -> None:
+    """On a slow machine what succeeded is written in more parts, but never one by one."""
+    from jobs import dispatcher
+
+    def statements(jobs: int) -> int:
+        probes.small.enqueue_many([(n + 10,) for n in range(jobs)])
+        dispatcher.dispatch_due()
+        (message,) = worker.messages()
+        with CaptureQueriesContext(connection) as asked:
+            worker.run(message)
+        assert len(probes.RAN) == jobs
+        probes.RAN.clear()
+        return len(asked)
+
+    assert statements(50) - statements(10) < 20
