@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from config.theme.forms import Names
 from config.theme.pages import ModelAdmin, labelled
+from config.theme.readonly import ReadOnly
 from config.theme.verbs import Verb, VerbForm, WithVerbs
 from jobs import scopes
 from jobs.access import ApiCall, ApiKey
@@ -176,13 +177,12 @@ class ApiKeyAdmin(WithVerbs, ModelAdmin[ApiKey]):
 
 
 @admin.register(ApiCall)
-class ApiCallAdmin(ModelAdmin[ApiCall]):
+class ApiCallAdmin(ReadOnly, ModelAdmin[ApiCall]):
     """What was changed through the API. Newest first; written by the API only."""
 
     list_display = ("at", "by", "operation", "path", "status")
     list_filter = ("operation",)
     search_fields = ("=by",)
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiCall]:
         rows = super().get_queryset(request)
@@ -190,15 +190,6 @@ class ApiCallAdmin(ModelAdmin[ApiCall]):
             return rows
         mine = ApiKey.objects.filter(created_by=request.user.pk).values_list("prefix", flat=True)
         return rows.filter(by__in=[f"user:{request.user.get_username()}", *(f"key:{prefix}" for prefix in mine)])
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def _state(key: ApiKey) -> str:

@@ -17,8 +17,8 @@ from typing import Any
 
 from celery import current_app
 from django.core.management.base import CommandError, CommandParser
-from django.db import InterfaceError, OperationalError
 
+from jobs.connections import AWAY
 from jobs.management import figures, filing, looking, making, moving, ordering, stopping, tidying, watching
 from jobs.management.operator import OperatorCommand
 from jobs.management.terminal import ERROR, Terminal
@@ -59,7 +59,7 @@ class Command(OperatorCommand):
             options["act"](options, Terminal(self, options))
         except BrokenPipeError:  # `jobs list | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
-        except (InterfaceError, OperationalError) as exc:
+        except AWAY as exc:
             raise CommandError(f"The database failed: {exc}".strip(), returncode=ERROR) from exc
         except KeyboardInterrupt:
             raise CommandError("Interrupted.", returncode=INTERRUPTED) from None
