@@ -1,8 +1,9 @@
 """Documents, and files that attack: bad ones cost seconds, a reason, and nothing else."""
 
 import io
+import json
 import os
-import resource
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -107,16 +108,37 @@ def test_a_table_of_contents_that_leads_to_itself_is_read_all_the_same(worker: A
     assert content(done(worker, texts.extract_text.delay(stored(hostile.looping_table()).pk))) == b"hello\n\f"
 
 
-def test_what_a_reader_takes_is_limited_whatever_it_reads(work: Path) -> None:
-    """Seconds of computing, and memory: of the largest of all children that there were."""
-    for make, _says in (hostile.DOCUMENTS["a page with very much to do"], hostile.PICTURES["a pixel bomb"]):
-        (work / "source").write_bytes(make())
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with pytest.raises(confinement.Refused):
-            confinement.read("document", work, {"first": 0, "count": 20, "steps": []})
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= confinement.LIMITS.cpu + 1.5
-        assert after.ru_maxrss * 1024 <= confinement.LIMITS.memory
+METER = """
+import json, os, resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+open("usage", "w").write(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
+if code < 0:
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("reader", "name"),
+    [
+        ("document", "a page with very much to do"),
+        ("picture", "a pixel bomb"),
+        ("picture", "a text that unpacks to gigabytes"),
+    ],
+)
+def test_what_a_reader_takes_is_limited_whatever_it_reads(
+    reader: str, name: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds and bytes of the reader alone: a child of a small process that has no other."""
+    monkeypatch.setattr(confinement, "COMMAND", (sys.executable, "-c", METER, *confinement.COMMAND))
+    make, says = (hostile.DOCUMENTS | hostile.PICTURES)[name]
+    (work / "source").write_bytes(make())
+    with pytest.raises(confinement.Refused, match=says):
+        confinement.read(reader, work, {"first": 0, "count": 20, "steps": [{"do": "thumbnail"}]})
+    seconds, memory = json.loads((work / "usage").read_text())
+    assert seconds <= confinement.LIMITS.cpu + 1.5
+    assert memory <= confinement.LIMITS.memory
 
 
 def test_the_reader_has_none_of_the_workers_secrets(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
