@@ -20,7 +20,8 @@ WIDE = {
     ),
     *(f"api/test_{name}.py" for name in ("hostile_fields", "matrix", "tenants_everywhere")),
     *("library/test_files.py", "model/test_model.py", "reports/test_mails.py", "reports/test_mail_accidents.py"),
-    *("test_attacks_on_privacy.py", "test_operator_commands.py", "test_roles.py"),
+    *("test_absurd_words.py", "test_attacks_on_privacy.py", "test_docs_operating.py", "test_hostile_addresses.py"),
+    *("test_operator_commands.py", "test_roles.py"),
 }
 # A mark is a request too: pytest-django adds these for it when the test begins.
 FIXTURES = {"db", "transactional_db", "django_db_setup", "django_db_serialized_rollback"}
