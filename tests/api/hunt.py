@@ -84,7 +84,7 @@ def _server(directory: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def _until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None:
