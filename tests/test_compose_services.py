@@ -115,7 +115,7 @@ class Machine:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A new database, the broker running, the migrate service done, static files as in the image."""
     try:
-        postgres = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+        postgres = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=30)
     except psycopg.OperationalError as error:
         if "postgres" in os.environ.get("REQUIRE_SERVERS", ""):
             raise
@@ -163,7 +163,7 @@ def test_flower_asks_who_is_there(machine: Machine) -> None:
     known = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords))
     with machine.running("flower", machine.objection):
         with pytest.raises(urllib.error.HTTPError, match="401") as refusal:
-            urllib.request.urlopen(address, timeout=10)
+            urllib.request.urlopen(address, timeout=60)
         refusal.value.close()
-        with known.open(address, timeout=10) as answer:
+        with known.open(address, timeout=60) as answer:
             assert answer.status == 200

@@ -17,6 +17,7 @@ from jobs import pauses, stats
 from jobs.models import Clock, Queue, QueueWorker
 from notifications.models import Breaker, Delivery
 from tests.factories import DAY, HOUR, MINUTE, alice, make_booking, make_job
+from tests.virtual import one_moment as one_moment
 
 pytestmark = pytest.mark.django_db
 INDEX, NOW, AHEAD = reverse("admin:index"), reverse("dashboard_now"), reverse("dashboard_ahead")
@@ -40,7 +41,7 @@ def root(client: Client) -> Client:
 
 
 @pytest.fixture
-def scene() -> None:
+def scene(one_moment: None) -> None:
     """Something of everything."""
     now = timezone.now()
     Queue.objects.all().delete()  # a module before this one may have left some

@@ -74,7 +74,7 @@ def test_a_copy_of_sqlite_is_whole_while_it_is_written(tmp_path: Path) -> None:
     used.executescript("PRAGMA journal_mode=WAL; CREATE TABLE kept (n); INSERT INTO kept VALUES (1);")
     used.execute("INSERT INTO kept VALUES (2)")  # and not committed
     _, *words = shlex.split(backup(".venv/bin/python"))
-    subprocess.run([sys.executable, *words], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([sys.executable, *words], cwd=tmp_path, check=True, timeout=180)
     copy = sqlite3.connect(tmp_path / "backup.sqlite3")
     assert copy.execute("SELECT n FROM kept").fetchall() == [(1,)]
     assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -85,11 +85,11 @@ def test_a_dump_of_postgres_comes_back(here: Installation, tmp_path: Path) -> No
     if not url.startswith("postgres") or not shutil.which("pg_dump"):
         pytest.skip("needs PostgreSQL and its tools")
     (restore,) = re.findall(r"`(pg_restore [^`]+)`", PAGE)
-    subprocess.run(["sh", "-ec", backup("pg_dump")], cwd=tmp_path, env=here.env, check=True, timeout=60)
+    subprocess.run(["sh", "-ec", backup("pg_dump")], cwd=tmp_path, env=here.env, check=True, timeout=180)
     with created(url, f"punctual_restored_{uuid.uuid4().hex[:8]}") as empty:
         for _ in range(2):  # into an empty one, and over one that is there
             there = here.env | {"DATABASE_URL": empty}
-            subprocess.run(["sh", "-ec", restore], cwd=tmp_path, env=there, check=True, timeout=60)
+            subprocess.run(["sh", "-ec", restore], cwd=tmp_path, env=there, check=True, timeout=180)
             done = here.run("verify", DATABASE_URL=empty)
             assert done.returncode == 0, done.stdout + done.stderr
 

@@ -19,6 +19,7 @@ from jobs import crews, pauses, stats
 from jobs.models import Clock, Job
 from notifications.models import Breaker, Delivery
 from tests.factories import HOUR, MINUTE, alice, make_booking, make_job
+from tests.virtual import one_moment as one_moment
 
 pytestmark = pytest.mark.django_db
 TOKEN = "a-token-of-more-than-twenty-letters"
@@ -46,7 +47,7 @@ def value(found: Told, name: str, **labels: str) -> float:
 
 
 @pytest.fixture
-def at_work() -> None:
+def at_work(one_moment: None) -> None:
     """Beat and clock tick, two workers are here, messages of each kind, and pauses."""
     now = timezone.now()
     Clock.row()
@@ -124,6 +125,7 @@ def test_workers_pauses_ticks_and_breakers(at_work: None) -> None:
     assert value(found, "breakers", provider="webhook", state="half-open") == 2
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_messages_of_today_and_how_late_they_were() -> None:
     make_booking(alice())
     now = timezone.now()

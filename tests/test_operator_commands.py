@@ -16,6 +16,7 @@ from notifications.models import InboxItem, OutboxMessage, Trial
 from tests.factories import HOUR, alice, make_job
 from tests.installation import Installation, installed
 from tests.jobs.shell import Shell
+from tests.virtual import one_moment as one_moment
 
 health, send_test = Shell("health"), Shell("send_test")
 
@@ -73,6 +74,7 @@ def test_config_shows_a_person_what_is_asked_for(here: Installation) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("one_moment")
 def test_health_is_well_with_a_worker_and_a_tick_and_not_without() -> None:
     code, says = health.refuses()
     assert code == 1 and says.startswith("Not well: workers. Start workers, clock and beat")
@@ -135,6 +137,7 @@ def test_what_is_no_address_of_the_channel_is_refused_before_anything_is_written
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("one_moment")
 def test_there_are_only_a_few_a_minute() -> None:
     for _ in range(trials.A_MINUTE):
         send_test.screen("email", "olga@example.com", "--by", "olga")

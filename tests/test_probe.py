@@ -1,6 +1,7 @@
 """deploy/probe.py, the containers' health check, run as the containers run it."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from tests.compose import ROOT
 
 def probe(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "deploy/probe.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
 
 class Site(BaseHTTPRequestHandler):
@@ -47,15 +48,18 @@ def site() -> Iterator[str]:
 def test_a_process_that_worked_just_now_is_healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ALIVE_FILE", str(tmp_path / "alive"))
     alive.touch()
-    assert probe("file", "30", ALIVE_FILE=str(tmp_path / "alive")).returncode == 0
+    assert probe("file", "300", ALIVE_FILE=str(tmp_path / "alive")).returncode == 0
 
 
 def test_a_process_that_hangs_is_not(tmp_path: Path):
     file = tmp_path / "alive"
     file.touch()
-    os.utime(file, (time.time() - 31, time.time() - 31))
+    last = time.time() - 31
+    os.utime(file, (last, last))
     answer = probe("file", "30", ALIVE_FILE=str(file))
-    assert (answer.returncode, answer.stderr) == (1, "last sign of life 31 s ago\n")
+    told = re.fullmatch(r"last sign of life (\d+) s ago\n", answer.stderr)
+    assert answer.returncode == 1 and told, answer.stderr
+    assert 31 <= int(told[1]) <= round(time.time() - last)  # a process may take seconds to start
 
 
 def test_a_process_that_never_worked_is_not(tmp_path: Path):

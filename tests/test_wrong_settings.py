@@ -44,7 +44,7 @@ def test_a_command_names_the_variable_that_cannot_be_read(tmp_path: Path, name: 
     }
     command = [sys.executable, "manage.py", "verify"]
     answer = subprocess.run(
-        command, cwd=ROOT, env=here | {name: UNREADABLE[name]}, capture_output=True, text=True, timeout=60
+        command, cwd=ROOT, env=here | {name: UNREADABLE[name]}, capture_output=True, text=True, timeout=180
     )
     assert answer.returncode == 1
     (line,) = answer.stderr.splitlines()

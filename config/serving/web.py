@@ -43,14 +43,12 @@ class Paced:
         self._ends = time.monotonic() + self._patience
 
     def recv(self, size: int) -> bytes:
-        """Raises TooSlow."""
-        given, left = self._sock.gettimeout(), self._ends - time.monotonic()
-        if left <= 0:
-            raise TooSlow
+        """Raises TooSlow. What is here already is taken: that we come to it late is no fault of the client's."""
+        given, left = self._sock.gettimeout(), max(self._ends - time.monotonic(), 0.0)
         self._sock.settimeout(min(left, given or left))
         try:
             data: bytes = self._sock.recv(size)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             raise TooSlow from None
         finally:
             self._sock.settimeout(given)

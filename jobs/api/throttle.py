@@ -19,6 +19,7 @@ from jobs.api.problems import Problem
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN = 15.0  # seconds
+PATIENCE = 0.2  # seconds that a request gives the broker, before it is counted here
 
 
 class Counter:
@@ -54,7 +55,7 @@ class Counter:
 
 
 def _storage(url: str) -> Storage:
-    made = storage_from_string(url, socket_connect_timeout=0.2, socket_timeout=0.2, key_prefix="punctual:api")
+    made = storage_from_string(url, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE, key_prefix="punctual:api")
     assert isinstance(made, Storage)  # noqa: S101  (not the asynchronous one, which has a scheme of its own)
     return made
 

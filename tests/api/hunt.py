@@ -64,9 +64,8 @@ def _told(directory: Path, report: Path) -> str:
 
 @contextmanager
 def _server(directory: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0))  # and kept: a port that is only free may be another's by then
+    port = listener.getsockname()[1]
     env = os.environ | {
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "BROKER_URL": "redis://127.0.0.1:1/0",
@@ -74,16 +73,18 @@ def _server(directory: Path) -> Iterator[str]:
         "API_RATE_OF_ADDRESS": "0",
         "LOG_LEVEL": "ERROR",
     }
-    command = [PYTHON, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1"]
+    command = [PYTHON, "-m", "gunicorn", "config.wsgi", "--bind", f"fd://{listener.fileno()}", "--workers", "1"]
     command += ["--access-logfile", str(directory / "access.log"), "--access-logformat", "%(s)s"]
     with (directory / "error.log").open("w") as log:
-        process = subprocess.Popen(command, env=env, stderr=log, cwd=Path(__file__).parents[2])
+        with listener:
+            here = Path(__file__).parents[2]
+            process = subprocess.Popen(command, env=env, stderr=log, cwd=here, pass_fds=[listener.fileno()])
         try:
             _until_it_answers(f"http://127.0.0.1:{port}/api/openapi.json", process)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def _until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None:

@@ -4,13 +4,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60.0  # a busy machine
+SECONDS = 180.0  # a busy machine
 
 
 class Served:
@@ -50,24 +49,23 @@ def parted(answer: bytes) -> tuple[int, bytes, bytes]:
 
 @contextmanager
 def served(env: dict[str, str], *options: str) -> Iterator[Served]:
-    """With gunicorn.conf.py, one process, and these options beside."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1"]
-    env = os.environ | env | {"PUBLIC_URL": f"http://127.0.0.1:{port}"}
-    process = subprocess.Popen([*command, *options], env=env, cwd=ROOT, stdout=subprocess.DEVNULL)
+    """With gunicorn.conf.py, one process, and these options beside.
+
+    It is given a socket that listens already: a port that is free now may be another's when it gets there.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Served(listener.getsockname()[1])
+        command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"fd://{listener.fileno()}"]
+        process = subprocess.Popen(
+            [*command, "--workers", "1", *options],
+            env=os.environ | env | {"PUBLIC_URL": f"http://127.0.0.1:{server.port}"},
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+        )
     try:
-        end = time.monotonic() + SECONDS
-        while not _listens(port):
-            assert process.poll() is None and time.monotonic() < end, "the server does not answer"
-            time.sleep(0.1)
-        yield Served(port)
+        assert server.lives(), "the server does not answer"
+        yield server
     finally:
         process.terminate()
         process.wait(SECONDS)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -79,6 +79,8 @@ def test_the_time_is_that_of_one_request() -> None:
         paced = Paced(ours, patience=0.0, pace=1e9, taking=1)
         with pytest.raises(TooSlow):
             paced.recv(1)
+        theirs.sendall(b"a")
+        assert paced.recv(1) == b"a"  # it was here before we looked
         paced._patience = 60.0
         paced.begin()
         theirs.sendall(b"a")

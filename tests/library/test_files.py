@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -174,9 +175,19 @@ def test_a_reader_that_dies_or_says_nonsense_is_a_reason(
 
 
 def test_a_reader_that_sleeps_is_ended_and_tried_again_later(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "import os, time; os.system('echo $$ > pid'); print(os.getpid(), file=open('pid', 'w')); time.sleep(600)"
-    monkeypatch.setattr(confinement, "COMMAND", (confinement.COMMAND[0], "-c", program))
+    started: list[int] = []
+
+    class Seen(subprocess.Popen[bytes]):
+        """Its id is known to who starts it: it may be ended before it could have written it down."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            started.append(self.pid)
+
+    monkeypatch.setattr(subprocess, "Popen", Seen)
+    monkeypatch.setattr(confinement, "COMMAND", ("sleep", "600"))
     with pytest.raises(confinement.Slow):
         confinement.read("document", work, {}, confinement.Limits(wall=-1))
+    (pid,) = started
     with pytest.raises(ProcessLookupError):
-        os.kill(int((work / "pid").read_text()), 0)
+        os.kill(pid, 0)

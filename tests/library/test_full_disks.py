@@ -14,7 +14,7 @@ from jobs.library import clean_up, exports, old_files, parts, people, pictures, 
 from jobs.library.clean_up import Wanted
 from jobs.library.exports import Wanted as Rows
 from jobs.models import Job, StoredFile
-from tests.factories import DAY
+from tests.factories import DAY, HOUR
 from tests.library import hostile
 from tests.library.exporting import FORMATS, content, customers, rows_of
 from tests.library.stored import stored
@@ -48,7 +48,7 @@ def test_a_file_is_not_blamed_for_a_full_disk_and_is_worked_on_later(
     job = Job.objects.get(pk=handle.id)
     assert job.failures == 1 and "make room" in job.reason, job.reason  # its next attempt may be queued at once
     monkeypatch.undo()
-    Job.objects.filter(pk=handle.id, state="scheduled").update(run_at=datetime.now(UTC))
+    Job.objects.filter(pk=handle.id, state="scheduled").update(run_at=datetime.now(UTC) - HOUR)
     worker.run_due()
     assert Job.objects.get(pk=handle.id).state == "succeeded"
 
@@ -62,7 +62,7 @@ def test_an_export_goes_on_once_there_is_room(form: str, worker: Any) -> None:
     worker.run_due()
     job = Job.objects.get(pk=export.pk)
     assert job.failures == 1 and "No space left" in job.reason, job.reason
-    Job.objects.filter(pk=export.pk, state="scheduled").update(run_at=datetime.now(UTC))
+    Job.objects.filter(pk=export.pk, state="scheduled").update(run_at=datetime.now(UTC) - HOUR)
     worker.run_due()
     assert len(rows_of(form, content(export))) == 30
 

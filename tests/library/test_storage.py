@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -18,7 +17,6 @@ from jobs.models import StoredFile
 from tests.jobs.test_scopes import client_of, person
 
 pytestmark = pytest.mark.django_db
-ROOT = Path(settings.STORAGES["jobs"]["OPTIONS"]["location"])
 
 
 def stored(content: bytes = b"a;b", name: str = "list.csv", mime: str = "text/csv", **whose: Any) -> StoredFile:
@@ -31,11 +29,11 @@ def got(client: Client, link: str) -> Any:
     return answer
 
 
-def test_a_file_is_kept_under_its_id_and_known_by_its_sum() -> None:
+def test_a_file_is_kept_under_its_id_and_known_by_its_sum(kept: Path) -> None:
     file = stored(b"hello", "Ärger am Montag.txt")
     assert (file.name, file.size) == ("Ärger am Montag.txt", 5)
     assert file.sha256 == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-    (path,) = ROOT.glob(f"*/{file.pk.hex}")
+    (path,) = kept.glob(f"*/{file.pk.hex}")
     assert path.read_bytes() == b"hello" and path.stat().st_mode & 0o077 == 0
 
 
@@ -58,9 +56,9 @@ def test_a_file_is_kept_under_its_id_and_known_by_its_sum() -> None:
         "a" + "." + "b" * 400,
     ],
 )
-def test_a_name_is_never_a_path_nor_a_header(name: str) -> None:
+def test_a_name_is_never_a_path_nor_a_header(name: str, kept: Path) -> None:
     file = stored(name=name)
-    assert list(ROOT.rglob(file.pk.hex)) == [ROOT / file.key]
+    assert list(kept.rglob(file.pk.hex)) == [kept / file.key]
     assert not set("/\\\x00\r\n\u202e") & set(file.name) and 0 < len(file.name) <= 150
     answer = got(Client(), storage.link(file))
     assert answer.status_code == 200 and answer["Content-Disposition"].startswith("attachment")
@@ -82,7 +80,7 @@ def test_a_link_that_was_changed_opens_nothing() -> None:
     assert Client().get(f"/files/{other.pk}/").status_code == 404
 
 
-def test_a_link_ends_with_its_time_and_with_its_file() -> None:
+def test_a_link_ends_with_its_time_and_with_its_file(kept: Path) -> None:
     file = stored()
     assert got(Client(), storage.link(file, timedelta(seconds=-1))).status_code == 410
     link = storage.link(file, timedelta(days=300))
@@ -90,7 +88,7 @@ def test_a_link_ends_with_its_time_and_with_its_file() -> None:
     StoredFile.objects.update(expires_at=timezone.now())
     assert got(Client(), link).status_code == 410
     storage.remove([file])
-    assert got(Client(), link).status_code == 410 and not list(ROOT.rglob(file.pk.hex))
+    assert got(Client(), link).status_code == 410 and not list(kept.rglob(file.pk.hex))
 
 
 def test_a_link_goes_on_working_when_the_secret_key_is_changed(settings: Any) -> None:
@@ -118,9 +116,9 @@ def test_a_file_that_nobody_owns_any_more_is_nobodys() -> None:
     assert got(client_of(User.objects.create_superuser("boss")), link).status_code == 403
 
 
-def test_a_file_that_the_storage_lost_is_told_as_gone() -> None:
+def test_a_file_that_the_storage_lost_is_told_as_gone(kept: Path) -> None:
     file = stored()
-    (ROOT / file.key).unlink()
+    (kept / file.key).unlink()
     assert got(Client(), storage.link(file)).status_code == 410
     with pytest.raises(storage.Missing):
         storage.read(file)

@@ -16,6 +16,7 @@ from jobs.models import Job
 from notifications import days
 from tests.factories import DAY, HOUR, alice, make_booking, make_payment
 from tests.jobs.test_scopes import client_of, person
+from tests.virtual import one_moment as one_moment
 
 pytestmark = pytest.mark.django_db
 GOT: list[int] = []
@@ -47,6 +48,7 @@ def test_what_a_job_got_is_read_without_getting_it_again(worker: Any) -> None:
     assert GOT == [1]
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_a_value_is_never_older_than_its_seconds(worker: Any) -> None:
     result(worker, ttl=30)
     with time_machine.travel(timezone.now() + timedelta(seconds=15), tick=False):
@@ -103,6 +105,7 @@ def shown(client: Client) -> Any:
     return {figure.name: figure for figure in answer.context["now"]["figures"]}.get("Bookings today")
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_the_dashboard_shows_the_day_as_it_was_got(worker: Any) -> None:
     noon = timezone.localtime().replace(hour=12, minute=0, second=0, microsecond=0)
     for starts in (noon, noon + 3 * DAY, noon + 30 * DAY):

@@ -14,6 +14,7 @@ from django.utils import timezone
 from notifications.models import Customer, Report
 from notifications.reports import periods
 from tests.reports.scene import BERLIN, at, booking
+from tests.virtual import one_moment as one_moment
 
 pytestmark = pytest.mark.django_db
 WEEK = ("week", "--on", "2025-11-05", "--zone", "Europe/Berlin")
@@ -57,6 +58,7 @@ def test_into_a_file(tmp_path: Path, form: str) -> None:
         assert '<th scope="row">Made here</th><td>7</td>' in out.read_text()
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_without_a_day_it_is_the_last_whole_one(customer: Customer) -> None:
     yesterday = periods.last_whole("day", timezone.now(), BERLIN)
     booking(customer, created_at=yesterday.begins, made_at=yesterday.begins)
