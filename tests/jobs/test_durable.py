@@ -8,7 +8,7 @@ from celery.exceptions import Ignore
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import bulk, testing
+from jobs import bulk, dispatcher, testing
 from jobs.models import Job
 from jobs.payload import PayloadError
 from tests import probes
@@ -52,8 +52,6 @@ def test_a_rollback_takes_the_job_along(worker: InProcessWorker) -> None:
 
 
 def test_the_message_carries_the_id_and_no_arguments(worker: InProcessWorker) -> None:
-    from jobs import dispatcher
-
     probes.ok.delay("alice@example.com")
     dispatcher.dispatch_due()
     (message,) = worker.messages()
@@ -64,8 +62,6 @@ def test_the_message_carries_the_id_and_no_arguments(worker: InProcessWorker) ->
 
 
 def test_a_shadow_is_the_name_that_people_see_and_the_task_runs(worker: InProcessWorker) -> None:
-    from jobs import dispatcher
-
     probes.ok.apply_async((1,), shadow="the monthly report")
     assert (only().name, only().task) == ("the monthly report", "probe.ok")
     dispatcher.dispatch_due()
@@ -84,8 +80,6 @@ def test_nothing_starts_before_its_eta(worker: InProcessWorker) -> None:
 
 
 def test_a_second_message_for_a_job_is_dropped(worker: InProcessWorker) -> None:
-    from jobs import dispatcher
-
     probes.ok.delay(1)
     dispatcher.dispatch_due()
     (message,) = worker.messages()
@@ -96,7 +90,7 @@ def test_a_second_message_for_a_job_is_dropped(worker: InProcessWorker) -> None:
 
 
 def test_a_cancelled_job_does_not_run_though_its_message_is_out(worker: InProcessWorker) -> None:
-    from jobs import dispatcher, ledger
+    from jobs import ledger
 
     probes.ok.delay(1)
     dispatcher.dispatch_due()
@@ -212,7 +206,7 @@ def test_an_unused_job_expires(worker: InProcessWorker) -> None:
 
 
 def test_a_job_gone_missing_at_the_broker_is_sent_again(worker: InProcessWorker) -> None:
-    from jobs import dispatcher, rescuer
+    from jobs import rescuer
 
     probes.ok.delay(1)
     dispatcher.dispatch_due()
@@ -266,7 +260,6 @@ def test_a_paused_queue_sends_nothing_until_it_is_open_again(worker: InProcessWo
 
 
 def test_a_queue_is_never_filled_beyond_its_window(worker: InProcessWorker) -> None:
-    from jobs import dispatcher
     from jobs.models import Queue
 
     Queue.objects.create(name="default", window=3)

@@ -73,6 +73,13 @@ def test_a_worker_that_is_not_heard_of_is_absent_and_has_no_share(ago: float) ->
     )
 
 
+def test_workers_are_told_by_name_and_not_as_they_lie_in_the_table() -> None:
+    for name in ("b@host", "c@host", "a@host"):
+        member(name)
+    (crew,) = crews.of(["default"])
+    assert [m.worker for m in crew.members] == ["a@host", "b@host", "c@host"]
+
+
 def test_a_worker_of_two_queues_has_enough_for_the_one_that_wants_more() -> None:
     crews.tell("a@host", ["default", "messages"], 2, scalable=True)
     assert crews.wanted("a@host", ["default", "messages"]) is None
