@@ -17,7 +17,7 @@ from tests.factories import make_job
 
 pytestmark = pytest.mark.django_db
 
-NOON = datetime(2027, 1, 31, 12, tzinfo=UTC)
+NOON = datetime(2020, 1, 31, 12, tzinfo=UTC)  # never the present
 MINUTE = timedelta(minutes=1)
 
 
