@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from jobs import dispatcher, heartbeat, hold, recorder, ticks
 from jobs.durable import Durable
+from jobs.events import events
 from jobs.models import Job
 
 try:
@@ -33,6 +34,7 @@ except ImportError:
 current_app: Any = _current_app  # its channel is the in-process transport's, which the stubs do not know
 ROUNDS = 1_000  # of jobs that make jobs; then one of them makes itself
 SECOND = timedelta(seconds=1)
+NEVER = timedelta(days=1)  # within a test
 Outcome = tuple[int, Any, float | None]  # what a pool process tells its parent: (failed, value, seconds)
 
 
@@ -148,11 +150,20 @@ class Worker:
 
 @contextmanager
 def worker() -> Iterator[Worker]:
-    """A worker within a test's transaction: the threads of a real one would not see what is not committed."""
-    with (
-        mock.patch.object(recorder, "LONGEST_WAIT", timedelta(hours=1)),
-        mock.patch.object(heartbeat, "INTERVAL", timedelta(hours=1)),
-    ):
+    """A worker within a test's transaction: the threads of a real one would not see what is not committed.
+
+    Nor does it do anything because some time has passed, as to fetch more when a job is done: what a test finds then
+    would depend on how fast its machine is.
+    """
+    with ExitStack() as stack:
+        for target, name, value in (
+            (recorder, "LONGEST_WAIT", NEVER),
+            (recorder, "WAIT", NEVER.total_seconds()),
+            (heartbeat, "INTERVAL", timedelta(hours=1)),
+            (dispatcher, "REFILL_INTERVAL", NEVER),
+            (events, "flow", lambda: None),  # its thread would go on to publish in the tests that follow
+        ):
+            stack.enter_context(mock.patch.object(target, name, value))
         yield Worker()
 
 

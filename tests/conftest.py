@@ -1,5 +1,6 @@
 """Fixtures that everyone needs: a worker in this process, the machine's servers, and no way to skip in silence."""
 
+import math
 import os
 import shutil
 import signal
@@ -28,7 +29,7 @@ from tests import (
 from tests.stack import ready
 
 # How long an example takes says something about the machine, not about the code.
-hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
 
 # A shell that starts us in the background has us ignore these, and what we start would never hear a Ctrl-C.
@@ -114,6 +115,12 @@ def _clock_seen_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _orders_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rate that a test ordered is believed for a second, and the next test may begin within it."""
+    monkeypatch.setattr("jobs.rates._read_at", -math.inf)
+
+
+@pytest.fixture(autouse=True)
 def _no_kept_connection() -> Iterator[None]:
     """Channels keep their connections; the next test has other settings."""
     yield
@@ -147,7 +154,7 @@ def worker(db: None) -> Iterator[InProcessWorker]:
 def require(name: str) -> None:
     """Skips where that server does not answer, unless CI says that it has to."""
     with socket.socket() as probe:
-        probe.settimeout(1)
+        probe.settimeout(30)  # who does not listen refuses at once
         if probe.connect_ex(("127.0.0.1", SERVERS[name])) == 0:
             return
     if name in os.environ.get("REQUIRE_SERVERS", "").split():
@@ -162,7 +169,7 @@ def need_server() -> Callable[[str], None]:
 
 
 def rabbitmqctl(*words: str) -> None:
-    subprocess.run(["rabbitmqctl", "--quiet", *words], check=True, capture_output=True, timeout=60)
+    subprocess.run(["rabbitmqctl", "--quiet", *words], check=True, capture_output=True, timeout=180)
 
 
 @pytest.fixture

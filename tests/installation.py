@@ -1,5 +1,6 @@
 """An installation with a database of its own, and its commands as processes: in a pipe, or on a pseudo-terminal."""
 
+import codecs
 import fcntl
 import json
 import os
@@ -61,12 +62,17 @@ class Installation:
 class Screen:
     def __init__(self, pid: int, master: int) -> None:
         self.pid, self.master, self.text, self.code = pid, master, "", -1
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a piece may end within a letter
 
     def until(self, text: str, after: int = 0) -> None:
         """Read until it shows, after so many letters."""
+        self.until_so(lambda: text in self.text[after:], text)
+
+    def until_so(self, condition: Callable[[], bool], what: str) -> None:
+        """Read until it holds of what was read."""
         deadline = time.monotonic() + SECONDS
-        while text not in self.text[after:]:
-            assert time.monotonic() < deadline and self._read(), f"{text!r} is not in {self.text!r}"
+        while not condition():
+            assert time.monotonic() < deadline and self._read(), f"{what!r} is not so of {self.text!r}"
 
     def resize(self, columns: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -89,7 +95,7 @@ class Screen:
             piece = os.read(self.master, 65536)
         except OSError:  # the other end is closed
             return False
-        self.text += piece.decode(errors="replace").replace("\r\n", "\n")
+        self.text = (self.text + self._decoder.decode(piece)).replace("\r\n", "\n")
         return bool(piece)
 
 

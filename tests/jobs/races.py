@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, connections
 
 T = TypeVar("T")
+PATIENCE = 60  # seconds; only a test that fails waits this long
 TRANSACTIONAL = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
@@ -24,10 +25,10 @@ def at_once(*calls: Callable[[], T]) -> list[T]:
     def run(call: Callable[[], T]) -> T:
         try:
             connection.ensure_connection()
-            barrier.wait(10)
+            barrier.wait(PATIENCE)
             return call()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result(30) for future in [pool.submit(run, call) for call in calls]]
+        return [future.result(PATIENCE) for future in [pool.submit(run, call) for call in calls]]

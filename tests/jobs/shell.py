@@ -32,7 +32,7 @@ def terminal(columns: int = 200):
             yield file, lambda: b"".join(seen).decode().replace("\r\n", "\n")
         finally:
             file.close()
-            reader.join(10)
+            reader.join(60)
             os.close(master)
 
 

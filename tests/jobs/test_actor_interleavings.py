@@ -16,7 +16,7 @@ from jobs.scopes import ALL
 from tests import probes
 from tests.factories import HOUR, make_job
 from tests.jobs.test_interleavings import retry
-from tests.races import Held, elsewhere, needs_postgresql, race, until_it_waits
+from tests.races import PATIENCE, Held, elsewhere, needs_postgresql, race, until_it_waits
 
 pytestmark = [needs_postgresql, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
@@ -47,7 +47,7 @@ def test_a_queue_that_a_dispatcher_holds_is_passed_by() -> None:
     with transaction.atomic():
         assert queues.locked("default")
         with elsewhere(fill) as (other, _):
-            assert other.result(5) == 0  # while the first still holds the queue
+            assert other.result(PATIENCE) == 0  # while the first still holds the queue
     assert fill() == 1
 
 

@@ -10,7 +10,7 @@ from celery.worker import control
 from django.conf import settings
 from django.utils import timezone
 
-from jobs import announcer as announcing, ledger, rescuer
+from jobs import announcer as announcing, ledger, rescuer, ticks
 from jobs.announcer import Announcer
 from jobs.events import events
 from jobs.models import Job
@@ -19,6 +19,7 @@ from tests.conftest import InProcessWorker, current_app
 from tests.factories import DAY, HOUR, MINUTE, make_job
 
 pytestmark = pytest.mark.django_db
+LOOKS = len(settings.JOBS_QUEUES) + 2  # statements: the next of each queue, the newest, what ended
 
 
 class Flower:
@@ -93,10 +94,9 @@ def test_of_many_only_the_next_of_each_queue_and_the_newest_are_told(announcer, 
 def test_the_number_of_statements_does_not_depend_on_the_number_of_jobs(announcer, django_assert_num_queries) -> None:
     for n in range(30):
         make_job(due=n * HOUR)
-    looks = len(settings.JOBS_QUEUES) + 2  # the next of each queue, the newest, what ended
-    with django_assert_num_queries(looks + 1):
+    with django_assert_num_queries(LOOKS + 1):
         announcer.announce()
-    with django_assert_num_queries(looks):
+    with django_assert_num_queries(LOOKS):
         announcer.announce()
 
 
@@ -206,8 +206,14 @@ def test_where_events_are_switched_off_nobody_looks(announcer, monkeypatch, djan
         announcer.announce()
 
 
-def test_it_looks_every_two_seconds_at_most(flower, django_assert_num_queries) -> None:
+def test_it_looks_every_two_seconds_at_most(flower, monkeypatch, django_assert_num_queries) -> None:
+    seconds = [1_000.0]
+    monkeypatch.setattr(ticks, "steady", lambda: seconds[0])
     often = Announcer()
     often.announce()
+    seconds[0] += announcing.LOOK_EVERY - 0.1
     with django_assert_num_queries(0):
+        often.announce()
+    seconds[0] += 0.1
+    with django_assert_num_queries(LOOKS):
         often.announce()

@@ -1,5 +1,6 @@
 """The broker's epoch, in a real RabbitMQ and a real Valkey: it stays as long as the broker's data, and no longer."""
 
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 def use(url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Have `broker` speak to this broker. Returns its pool of connections."""
-    pool = Connection(url, connect_timeout=5).Pool(4)
+    pool = Connection(url, connect_timeout=30).Pool(4)
     monkeypatch.setattr(broker, "current_app", SimpleNamespace(pool=pool))
     return pool
 
@@ -117,7 +118,7 @@ def valkey_url(tmp_path: Path) -> Iterator[str]:
     supervisor = Supervisor(lambda name, line: None, cwd=tmp_path)
     supervisor.add([broker_program(tmp_path / "valkey", port)])
     supervisor.start()
-    supervisor.wait_ready(timeout=30)
+    supervisor.wait_ready(timeout=60)
     yield f"redis://127.0.0.1:{port}/0"
     supervisor.request_stop()
     supervisor.join()
@@ -150,12 +151,14 @@ def test_an_unanswered_question_to_the_workers_does_not_disturb_the_epoch(valkey
 
 
 def test_a_broker_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    (port,) = free()
-    for url in (f"amqp://127.0.0.1:{port}//", f"redis://127.0.0.1:{port}/0"):
-        pool = use(url, monkeypatch)
-        with pytest.raises(OperationalError):
-            broker.epoch()
-        pool.force_close_all()
+    with socket.socket() as nobody:  # has the port, and does not listen
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        for url in (f"amqp://127.0.0.1:{port}//", f"redis://127.0.0.1:{port}/0"):
+            pool = use(url, monkeypatch)
+            with pytest.raises(OperationalError):
+                broker.epoch()
+            pool.force_close_all()
 
 
 def test_a_broker_without_memory_has_no_epoch() -> None:

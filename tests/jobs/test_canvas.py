@@ -36,8 +36,8 @@ def test_a_chain_runs_step_by_step_and_the_next_step_is_no_row_before_its_parent
         assert Job.objects.count() == steps
         worker.run_due()
     assert ran("add") == [(1, 2), (3, 3), (6, 4)]
-    assert result.get(timeout=1) == 10
-    assert result.parent.parent.get(timeout=1) == 3
+    assert result.get(timeout=60) == 10
+    assert result.parent.parent.get(timeout=60) == 3
 
 
 def test_cancelling_a_job_cancels_what_waits_for_it_in_a_chain(worker) -> None:
@@ -51,7 +51,7 @@ def test_who_waits_for_a_later_step_of_a_chain_hears_that_an_earlier_one_failed(
     result: Any = (fail.si("broken") | add.si(1, 1)).apply_async()
     worker.run_due()
     with pytest.raises(probes.Flaky, match="broken"):
-        result.get(timeout=1)
+        result.get(timeout=60)
     assert Job.objects.count() == 1
 
 
@@ -129,7 +129,7 @@ def test_a_group_is_a_row_for_each_call_and_its_results_come_in_order(worker) ->
     assert Job.objects.filter(group_id=result.id).count() == 5
     assert not result.ready()
     worker.drain()
-    assert result.successful() and result.get(timeout=1) == [0, 2, 4, 6, 8]
+    assert result.successful() and result.get(timeout=60) == [0, 2, 4, 6, 8]
 
 
 def test_a_chords_body_runs_once_with_the_results_in_order(worker) -> None:
@@ -140,7 +140,7 @@ def test_a_chords_body_runs_once_with_the_results_in_order(worker) -> None:
         worker.run(message)
     worker.drain()
     assert ran("total") == [[0, 1, 2, 3]]
-    assert result.get(timeout=1) == 6
+    assert result.get(timeout=60) == 6
 
 
 def test_the_two_last_of_a_header_insert_the_body_once(worker) -> None:
@@ -202,7 +202,7 @@ def test_a_chord_in_a_chain_and_a_chain_in_a_chord(worker) -> None:
     result = steps.apply_async()
     worker.drain()
     assert ran("total") == [[3, 11]]
-    assert result.get(timeout=1) == 114
+    assert result.get(timeout=60) == 114
 
 
 def test_a_chain_that_breaks_before_its_chords_member_ends_the_body(worker) -> None:
@@ -216,7 +216,7 @@ def test_a_chord_inside_a_chord(worker) -> None:
     result: Any = chord([inner, add.s(3, 3)])(total.s())
     worker.drain()
     assert ran("total") == [[2, 4], [6, 6]]
-    assert result.get(timeout=1) == 12
+    assert result.get(timeout=60) == 12
 
 
 def test_the_failure_of_an_inner_chord_ends_the_outer_one(worker) -> None:

@@ -28,7 +28,8 @@ def test_the_clock_goes_on_after_the_database_restarted(caplog: pytest.LogCaptur
         (pid,) = cursor.fetchone()
     other = connection.copy()
     with other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+        cursor.execute("SELECT pg_terminate_backend(%s, 60000)", [pid])  # and until it is gone
+        assert cursor.fetchone() == (True,)
     other.close()
     tick("jobs.rescue")  # meets the broken connection
     answers = [tick("jobs.dispatch"), tick("jobs.rescue"), tick("jobs.dispatch")]

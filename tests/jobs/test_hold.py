@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import dispatcher, queues, rescuer, ticks
+from jobs import dispatcher, hold, queues, rescuer, testing, ticks
 from jobs.hold import AGREEING, PATIENCE, Reading, Verdict, Witness, jump
 from jobs.models import Clock, Job
 from tests.conftest import InProcessWorker
@@ -159,16 +159,20 @@ def test_a_second_witness_of_a_jump_that_was_over_before_it_looked_again_stays_c
 
 @pytest.fixture
 def set_ahead(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[timedelta], None]]:
-    """Set the database's clock ahead or back, as seen from here: our steady clock falls behind it."""
-    real, behind = ticks.steady, [0.0]
-    monkeypatch.setattr(ticks, "_witness", Witness())
-    monkeypatch.setattr(ticks, "_said_at", -1e9)
-    monkeypatch.setattr(ticks, "steady", lambda: real() - behind[0])
+    """Set the database's clock ahead or back, as seen from here: our steady clock falls behind it.
+
+    Else both stand still: a pause between the looks at the one and at the other would be a jump, too.
+    """
+    tolerance, behind = hold.TOLERANCE, [0.0]
 
     def ahead(by: timedelta) -> None:
         behind[0] += by.total_seconds()
 
-    yield ahead
+    with testing.frozen(timezone.now()), monkeypatch.context() as patch:
+        patch.setattr(hold, "TOLERANCE", tolerance)
+        patch.setattr(ticks, "_said_at", -1e9)
+        patch.setattr(ticks, "steady", lambda: -behind[0])
+        yield ahead
 
 
 @pytest.mark.django_db
@@ -232,10 +236,12 @@ def test_the_admin_shows_the_hold_and_releases_it(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_a_worker_refills_nothing_while_the_clock_is_not_believed(worker: InProcessWorker) -> None:
+def test_a_worker_refills_nothing_while_the_clock_is_not_believed(
+    worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queues.due()  # adds the row of the queue
     make_job()
     Clock.objects.create(held_since=timezone.now(), held_reason="the database's clock jumped by 3600 s")
-    dispatcher._refilled.clear()
+    monkeypatch.setattr(dispatcher, "REFILL_INTERVAL", timedelta())
     assert dispatcher.refill("default") == 0
     assert worker.messages() == []

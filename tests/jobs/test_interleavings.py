@@ -140,7 +140,7 @@ def test_two_dispatchers_share_the_work_without_waiting_for_each_other() -> None
     with transaction.atomic():
         first = ledger.dispatch("default", ["probe.ok"], 1)
         with elsewhere(lambda: ledger.dispatch("default", ["probe.ok"], 10)) as (second, _):
-            others = second.result(5)  # while the first still holds its row
+            others = second.result(PATIENCE)  # while the first still holds its row
     assert (len(first), len(others)) == (1, 3) and {job.pk for job in [*first, *others]} == jobs
 
 
@@ -182,7 +182,7 @@ def test_a_message_goes_out_when_its_row_is_committed(monkeypatch: pytest.Monkey
     def as_a_worker_sees_it(jobs: list[Job], producer: Any) -> None:
         (job,) = jobs
         with elsewhere(lambda: Job.objects.get(pk=job.pk).state) as (state, _):
-            seen.append(state.result(5))
+            seen.append(state.result(PATIENCE))
 
     monkeypatch.setattr("jobs.messages._send", as_a_worker_sees_it)
     make_job()

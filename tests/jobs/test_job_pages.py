@@ -113,9 +113,9 @@ def test_what_runs_is_asked_for_again_and_what_is_over_is_not(olga: Client) -> N
 
 
 def test_arguments_are_masked_for_all_but_those_who_may_see_them(olga: Client) -> None:
-    job = make_job(args=["alice@example.com", 7], kwargs={"note": "secret"}, result={"token": "a7f3"})
+    job = make_job(args=["alice@example.com", 7], kwargs={"note": "secret"}, result={"token": "q-x-z"})
     page, plain = page_of(olga, job), page_of(client_of(person("Manager")), job)
-    for secret in ("alice@example.com", "secret", "a7f3"):
+    for secret in ("alice@example.com", "secret", "q-x-z"):  # no letters of an id
         assert secret not in page and secret in plain
     assert "text of 17 characters" in page and "note" in page
 
@@ -139,7 +139,7 @@ def test_errors_show_no_address_to_who_may_not_know_customers(olga: Client) -> N
 def test_the_page_leads_to_delivery_booking_flower_and_result(olga: Client, settings: Any) -> None:
     settings.FLOWER_URL = "http://127.0.0.1:5555/"
     booking = make_booking(alice())
-    delivery = booking.deliveries.all()[0]
+    delivery = booking.deliveries.filter(state="planned")[0]  # one that falls into the night is skipped, and has no job
     result = TaskResult.objects.create(task_id=str(delivery.pk))
     page = page_of(olga, Job.objects.get(pk=delivery.pk))
     for address in (

@@ -1,13 +1,13 @@
 """Calls with odd words: what a row cannot hold is refused where it is written, alike on both databases."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from celery import chord, group
 from django.utils import timezone
 
-from jobs import batches, pauses
+from jobs import batches, pauses, testing
 from jobs.durable import Snooze
 from jobs.models import Job, Pause
 from tests import probes
@@ -58,11 +58,13 @@ def test_a_snooze_until_no_moment_is_refused(until: Any) -> None:
 
 
 def test_a_snooze_until_a_time_that_is_past_is_short_and_not_counted(worker: InProcessWorker) -> None:
-    probes.snooze.delay((timezone.now() - HOUR).isoformat())
-    worker.run_due()
-    worker.run_due()
-    assert Job.objects.get().attempts.count() == 1
-    worker.run_due(timezone.now() + HOUR)
+    with testing.frozen(timezone.now()) as clock:
+        probes.snooze.delay((clock.now - HOUR).isoformat())
+        worker.run_due()
+        worker.run_due()
+        assert Job.objects.get().attempts.count() == 1
+        clock.advance(timedelta(seconds=1))
+        worker.run_due()
     job = Job.objects.get()
     assert (job.failures, job.attempts.count()) == (0, 2)
 

@@ -24,8 +24,8 @@ def test_a_result_follows_the_row_through_its_states(worker: InProcessWorker) ->
     handle: Any = probes.ok.delay({"n": 7})
     assert (handle.state, handle.ready()) == ("PENDING", False)
     worker.run_due()
-    assert (handle.state, handle.get(timeout=1), handle.successful()) == ("SUCCESS", {"n": 7}, True)
-    assert AsyncResult(handle.id).get(timeout=1) == {"n": 7}
+    assert (handle.state, handle.get(timeout=60), handle.successful()) == ("SUCCESS", {"n": 7}, True)
+    assert AsyncResult(handle.id).get(timeout=60) == {"n": 7}
 
 
 def test_an_unknown_id_is_not_pending(worker: InProcessWorker) -> None:
@@ -38,7 +38,7 @@ def test_a_failure_raises_what_the_task_raised(worker: InProcessWorker) -> None:
     assert (handle.state, handle.failed()) == ("FAILURE", True)
     assert "raise Flaky" in handle.traceback
     with pytest.raises(probes.Flaky, match="broken"):
-        handle.get(timeout=1)
+        handle.get(timeout=60)
 
 
 def test_a_retrying_job_says_so(worker: InProcessWorker) -> None:
@@ -53,7 +53,7 @@ def test_a_job_lost_too_often_raises_that(worker: InProcessWorker) -> None:
     job = make_job("running", lease="over", failures=3, max_attempts=4, worker="oom:1")
     rescuer.rescue_lost()
     with pytest.raises(Exception, match="worker was lost"):
-        probes.ok.AsyncResult(str(job.pk)).get(timeout=1)
+        probes.ok.AsyncResult(str(job.pk)).get(timeout=60)
 
 
 def test_revoking_is_a_cancel_with_a_receipt(worker: InProcessWorker) -> None:
@@ -61,7 +61,7 @@ def test_revoking_is_a_cancel_with_a_receipt(worker: InProcessWorker) -> None:
     assert handle.revoke() == "cancelled"
     assert handle.state == "REVOKED"
     with pytest.raises(TaskRevokedError):
-        handle.get(timeout=1)
+        handle.get(timeout=60)
     assert handle.revoke() == "finished"
     with pytest.raises(TypeError, match="does not forget"):
         handle.forget()

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import crews, pruner
+from jobs import crews, pruner, testing
 from jobs.models import Queue, QueueWorker
 from jobs.scaler import Scaler, resize
 from tests.faults.conftest import ROOT
@@ -61,15 +61,23 @@ def test_a_worker_that_cannot_be_scaled_counts_with_what_it_has() -> None:
 
 @pytest.mark.parametrize("ago", [16, -16], ids=["silent for long", "from the future"])
 def test_a_worker_that_is_not_heard_of_is_absent_and_has_no_share(ago: float) -> None:
-    member("a@host"), member("gone@host", 3, ago=ago), member("slow@host", ago=14)
-    crews.desire("default", 8, by="olga")
-    (crew,) = crews.of(["default"])
+    with testing.frozen(timezone.now()):
+        member("a@host"), member("gone@host", 3, ago=ago), member("slow@host", ago=14)
+        crews.desire("default", 8, by="olga")
+        (crew,) = crews.of(["default"])
+        assert crews.wanted("a@host", ["default"]) == 4
     assert ([m.worker for m in crew.members], [m.worker for m in crew.absent], crew.actual) == (
         ["a@host", "slow@host"],
         ["gone@host"],
         4,
     )
-    assert crews.wanted("a@host", ["default"]) == 4
+
+
+def test_workers_are_told_by_name_and_not_as_they_lie_in_the_table() -> None:
+    for name in ("b@host", "c@host", "a@host"):
+        member(name)
+    (crew,) = crews.of(["default"])
+    assert [m.worker for m in crew.members] == ["a@host", "b@host", "c@host"]
 
 
 def test_a_worker_of_two_queues_has_enough_for_the_one_that_wants_more() -> None:
@@ -192,7 +200,7 @@ def test_a_process_that_has_just_been_handed_a_job_ends_it_before_it_goes(tmp_pa
     """Celery's own shrink kills it: it counts a process as idle until it is heard of."""
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
     words = [sys.executable, "-m", "tests.jobs.handing", str(tmp_path / "job")]
-    answer = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    answer = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert answer.returncode == 0, answer.stderr
     told = json.loads(answer.stdout.splitlines()[-1])
     assert told == {"outcome": ["done"], "retired": 1, "left": 1, "job": ["began", "ended"]}

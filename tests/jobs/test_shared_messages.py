@@ -1,16 +1,13 @@
 """Small jobs share a message, and each keeps its own story."""
 
-from datetime import timedelta
-
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from jobs import recorder
 from jobs.models import Job
 from tests import probes
 from tests.conftest import InProcessWorker
-from tests.factories import DAY, make_job
+from tests.factories import make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -71,15 +68,8 @@ def test_jobs_of_a_shared_message_do_not_share_what_one_of_them_leaves_in_its_re
     assert probes.RAN == [("marked", {})] * 3
 
 
-def test_a_job_of_a_shared_message_costs_no_statement_of_its_own(
-    worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_of_a_shared_message_costs_no_statement_of_its_own(worker: InProcessWorker) -> None:
     from jobs import dispatcher
-
-    # What succeeded is written at the end, and more is fetched each time: else a machine's speed would tell in both.
-    monkeypatch.setattr(recorder, "WAIT", DAY.total_seconds())
-    monkeypatch.setattr(recorder, "LONGEST_WAIT", DAY)
-    monkeypatch.setattr(dispatcher, "REFILL_INTERVAL", timedelta())
 
     def statements(jobs: int) -> int:
         probes.small.enqueue_many([(n + 10,) for n in range(jobs)])

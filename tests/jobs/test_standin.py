@@ -1,12 +1,13 @@
 """Ticks without beat: workers stand in for the clock when nobody ticks, and only then."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from jobs import broker, clock, dispatcher, rescuer, ticks
+from jobs import broker, clock, dispatcher, rescuer, testing, ticks
 from jobs.heartbeat import worker_name
 from jobs.models import Clock
 from jobs.standin import StandIn
@@ -16,6 +17,13 @@ from tests.factories import make_job
 pytestmark = pytest.mark.django_db
 
 SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def _clock_that_stands_still(db: None) -> Iterator[None]:
+    """A tick of nine seconds ago is soon one of ten, on a machine that is busy."""
+    with testing.frozen(timezone.now()):
+        yield
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from jobs import bulk, testing
+from jobs import bulk, dispatcher, testing
+from jobs.events import events
 from jobs.models import Job
 from notifications.channels import CHANNELS
 from notifications.channels.base import Message, Receipt, Refused
@@ -16,7 +17,7 @@ from tests.factories import make_job
 
 pytestmark = pytest.mark.django_db
 
-NOON = datetime(2027, 1, 31, 12, tzinfo=UTC)
+NOON = datetime(2020, 1, 31, 12, tzinfo=UTC)  # never the present
 MINUTE = timedelta(minutes=1)
 
 
@@ -64,6 +65,22 @@ def test_now_may_be_an_argument_in_place_of_a_frozen_clock() -> None:
         make_job(due=MINUTE)
         assert worker.run_due() == []
         assert len(worker.run_due(timezone.now() + 2 * MINUTE)) == 1
+
+
+def test_what_becomes_due_while_a_job_runs_waits_for_the_next_run_however_fast_the_machine_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A real worker fetches more ten times a second, and tells Flower twice a second, on a thread that stays."""
+    dispatcher._refilled.clear()
+    monkeypatch.setattr(events, "_flows_in", 0)
+    with testing.worker() as worker:
+        probes.small.apply_async((1,), link=probes.ok.si("next"))
+        probes.small.apply_async((2,))
+        assert len(worker.run_due()) == 1  # they share a message
+        testing.assert_enqueued(probes.ok, state="scheduled")
+        assert len(worker.run_due()) == 1
+        testing.assert_enqueued(probes.ok, state="succeeded")
+    assert events._flows_in == 0
 
 
 def test_the_database_shows_the_frozen_time_too() -> None:

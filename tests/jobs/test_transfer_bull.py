@@ -192,7 +192,7 @@ def test_the_script_of_the_page_takes_jobs_out_of_a_real_redis(
         found = ""
         for queue in queues:
             words = ["redis-cli", "-u", url, "--raw", "EVAL", script[1], "1", f"{prefix}:{queue}"]
-            found += subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout
+            found += subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
     finally:
         client.delete(*client.scan_iter(f"{prefix}:*"))
     taken = [json.loads(line.replace(f"{prefix}:", "bull:")) for line in found.splitlines()]

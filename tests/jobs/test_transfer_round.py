@@ -71,7 +71,9 @@ def everything() -> list[Any]:
     return list(Job.objects.order_by("pk").values())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(made=st.lists(rows, min_size=1, max_size=5), keyed=st.booleans())
 def test_what_is_exported_is_imported_as_it_was(tmp_path: Path, made: list[dict[str, Any]], keyed: bool) -> None:
     Job.objects.all().delete()
