@@ -24,7 +24,7 @@ from config.stack.console import LogFile, Terminal
 from config.stack.installation import Installation, InstallationError, closed_off, configured, without_password
 from config.stack.ports import PortError
 from config.stack.programs import NAMES, broker_program, programs
-from config.stack.supervisor import CHILD, TICK, Log, NotReadyError, Supervisor
+from config.stack.supervisor import CHILD, LONGEST_START, TICK, Log, NotReadyError, Supervisor
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 ABOVE = "`manage.py prepare` failed; its lines above say why."
@@ -130,6 +130,8 @@ class Stack:
         if not self._supervisor.stopping:
             self._supervisor.request_stop()
         self._supervisor.join()
+        if self._installation and self._installation.ports.held:
+            self._installation.ports.held.release()
         if self._lock:
             self._lock.close()  # and with it the lock
             self._lock = None
@@ -150,7 +152,7 @@ class Stack:
         """True when it has stopped."""
         return self._supervisor.join(timeout)
 
-    def wait_ready(self, names: Iterable[str] | None = None, timeout: float = 90.0) -> bool:
+    def wait_ready(self, names: Iterable[str] | None = None, timeout: float = LONGEST_START) -> bool:
         """True when all (or these) work, False when a stop came first; raises NotReadyError."""
         return self._supervisor.wait_ready(names, timeout)
 
