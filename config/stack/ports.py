@@ -20,7 +20,7 @@ class Ports:
     web: int
     flower: int
     broker: int
-    held: "Held | None" = None  # what keeps them ours, where we chose them
+    held: "Held | None"  # what keeps them ours, where we chose them
 
 
 class Held:
@@ -69,13 +69,14 @@ def choose(values: dict[str, str], needed: set[str]) -> Ports:
     if doubled:
         names = " and ".join(VARIABLES[purpose] for purpose in sorted(doubled))
         raise PortError(f"{names} are the same port, {chosen[doubled[0]]}. Set them to different ports.")
-    return Ports(**chosen)
+    return Ports(chosen["web"], chosen["flower"], chosen["broker"], held=None)
 
 
 def choose_free() -> Ports:
     """Of our own choice, and held: whoever starts servers there releases them at the end."""
     held = Held(3)
-    return Ports(*held.ports, held=held)
+    web, flower, broker = held.ports
+    return Ports(web, flower, broker, held)
 
 
 def free(count: int = 1) -> list[int]:

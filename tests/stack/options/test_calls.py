@@ -222,9 +222,9 @@ def test_schedule(worker: Live) -> None:
         job = worker.finish(add.schedule(when, 1, b=2))
         assert (job.state, job.result) == ("succeeded", 3)
         assert job.started_at and job.started_at >= job.run_at
-    nine, days = {"hour": 9, "minute": 0, "second": 0, "microsecond": 0}, [timezone.now()]
+    days = [timezone.now()]
     tomorrow = worker.row(add.schedule("tomorrow at 9am", 1, 2)).run_at
     days.append(timezone.now())  # it may be midnight
-    assert tomorrow in [(day + timedelta(days=1)).replace(**nine) for day in days]
+    assert tomorrow in [(day + timedelta(days=1)).replace(hour=9, minute=0, second=0, microsecond=0) for day in days]
     refused("not understood as a time. Write for example", when="soon")
     refused("is in the past", when="2020-01-01T00:00Z")
