@@ -162,7 +162,7 @@ def need_server() -> Callable[[str], None]:
 
 
 def rabbitmqctl(*words: str) -> None:
-    subprocess.run(["rabbitmqctl", "--quiet", *words], check=True, capture_output=True, timeout=60)
+    subprocess.run(["rabbitmqctl", "--quiet", *words], check=True, capture_output=True, timeout=180)
 
 
 @pytest.fixture
