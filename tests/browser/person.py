@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, Request, Response
 
-PATIENCE = 60_000  # milliseconds; alone, what is waited for comes within one
+PATIENCE = 120_000  # milliseconds; alone, what is waited for comes within one
 GRAVE = ("serious", "critical")
 LOOKS = 5  # at a page that goes on to another, or loads itself again, while it is looked at
 

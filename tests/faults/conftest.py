@@ -28,7 +28,7 @@ from tests.stack.live import pointed
 
 ROOT = Path(__file__).parents[2]
 POSTGRES = "postgres://postgres@127.0.0.1:5432"
-PATIENCE = 180.0  # seconds; alone each thing that is waited for takes a few
+PATIENCE = 300.0  # seconds; alone each thing that is waited for takes a few
 TICK = 0.3
 NO_CLOCK = {"beat", "clock"}  # for tests that are the clock themselves, by `scene.until`
 

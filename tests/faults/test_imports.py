@@ -67,7 +67,7 @@ def importing(env: dict[str, str], file: Path, *manage: str) -> "subprocess.Pope
 
 
 def ended(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     told: dict[str, Any] = json.loads(out)
     return told

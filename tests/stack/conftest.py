@@ -18,7 +18,7 @@ FOREVER = "import signal; print('up', flush=True); signal.pause()"
 MARK = "STACK_TEST_MARK"
 
 
-def until(condition: Callable[[], object], seconds: float = 180.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 300.0) -> None:
     """Returns as soon as the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

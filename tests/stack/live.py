@@ -23,7 +23,7 @@ from jobs import dispatcher
 from jobs.models import Job
 from tests.stack import ready
 
-SECONDS = 120.0  # alone, each thing that is waited for takes one or two
+SECONDS = 300.0  # alone, each thing that is waited for takes one or two
 
 
 class Live:

@@ -230,7 +230,7 @@ def look_up() -> None:
 
 def until_seen(task: Durable) -> None:
     """Until the test makes this row."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not Group.objects.filter(name=f"seen {task.request.id}").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
 

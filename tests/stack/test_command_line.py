@@ -22,7 +22,7 @@ from tests.test_absurd_words import COMMANDS
 pytestmark = pytest.mark.stack
 
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-SECONDS = 120.0
+SECONDS = 300.0
 
 
 class Scene:

@@ -61,7 +61,7 @@ class Run:
         self.process.send_signal(signum)
         self.output += self.process.stdout
         self.process.stdout.close()
-        return self.process.wait(120)
+        return self.process.wait(300)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_killed_it_leaves_nobody_and_the_next_start_works(run, mark):
 def test_a_taken_port_stops_the_start_before_it_begins(run, tmp_path):
     run.env["PORT"] = run.env["FLOWER_PORT"]
     run.start().read_until("are the same port")
-    assert run.process.wait(120) == 1
+    assert run.process.wait(300) == 1
     assert run.end(0) == 1
     assert not (tmp_path / "data" / "punctual.sqlite3").exists()
 
