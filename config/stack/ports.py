@@ -24,7 +24,7 @@ class Ports:
 
 
 class Held:
-    """Free ports that stay ours until `release`: nobody else is given one, also while the server there is down.
+    """Free ports that stay ours until `close`: nobody else is given one, also while the server there is down.
 
     Bound and never listened on. On Linux a server that sets SO_REUSEADDR, as all of ours do, may listen there all the
     same. Elsewhere it may not, so there they are only free, as those of `free`.
@@ -37,9 +37,9 @@ class Held:
             each.bind(("127.0.0.1", 0))
         self.ports: list[int] = [each.getsockname()[1] for each in self._sockets]
         if sys.platform != "linux":
-            self.release()
+            self.close()
 
-    def release(self) -> None:
+    def close(self) -> None:
         for each in self._sockets:
             each.close()
 
@@ -47,7 +47,7 @@ class Held:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        self.close()
 
 
 def choose(values: dict[str, str], needed: set[str]) -> Ports:
@@ -73,7 +73,7 @@ def choose(values: dict[str, str], needed: set[str]) -> Ports:
 
 
 def choose_free() -> Ports:
-    """Of our own choice, and held: whoever starts servers there releases them at the end."""
+    """Of our own choice, and held: whoever starts servers there closes it at the end."""
     held = Held(3)
     web, flower, broker = held.ports
     return Ports(web, flower, broker, held)

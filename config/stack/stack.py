@@ -22,7 +22,7 @@ from typing import IO, Self
 from config.stack import broker, dotenv, leftovers
 from config.stack.console import LogFile, Terminal
 from config.stack.installation import Installation, InstallationError, closed_off, configured, without_password
-from config.stack.ports import PortError
+from config.stack.ports import Held, PortError
 from config.stack.programs import NAMES, broker_program, programs
 from config.stack.supervisor import CHILD, LONGEST_START, TICK, Log, NotReadyError, Supervisor
 
@@ -66,7 +66,7 @@ class Stack:
         self._copies = dict(copies or {})
         self._env_file = env_file
         self._log = LogFile(log).log if isinstance(log, Path) else log or Terminal().log
-        self._lock: IO[str] | None = None
+        self._held: list[IO[str] | Held] = []  # the lock, and the ports
         self._installation: Installation | None = None
         self._run_dir = self.data_dir / "run"
         self._pid_file = self._run_dir / "pids.json"
@@ -113,6 +113,7 @@ class Stack:
             else:
                 made = closed_off(self.data_dir, self._given, self._without)
             self._installation = made
+            self._held += [made.ports.held] if made.ports.held else []
             self._supervisor.env = made.env
             self._supervisor.start()
             if "broker" not in made.without:
@@ -130,11 +131,8 @@ class Stack:
         if not self._supervisor.stopping:
             self._supervisor.request_stop()
         self._supervisor.join()
-        if self._installation and self._installation.ports.held:
-            self._installation.ports.held.release()
-        if self._lock:
-            self._lock.close()  # and with it the lock
-            self._lock = None
+        while self._held:
+            self._held.pop().close()
 
     def request_stop(self) -> None:
         """Begin to stop, from a signal handler; each further call hurries."""
@@ -207,7 +205,7 @@ class Stack:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        self._lock = lock
+        self._held.append(lock)
 
     def _prepare(self, made: Installation) -> None:
         """Migrations, static files, admin user: `manage.py prepare`, which may ask on the terminal."""

@@ -77,7 +77,7 @@ def run(tmp_path, mark, monkeypatch) -> Iterator[Run]:
     yield made
     if made.process and made.process.poll() is None:
         made.end(SIGKILL)
-    held.release()
+    held.close()
 
 
 # --- make run ------------------------------------------------------------------------------------------
