@@ -32,7 +32,7 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A process with this environment and nothing else."""
     here = {"PATH": f"{Path(sys.executable).parent}:{os.defpath}", "ENV_FILE": os.devnull}
     return subprocess.run(
-        command, cwd=ROOT, env=here | environment, capture_output=True, text=True, timeout=180, check=False
+        command, cwd=ROOT, env=here | environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 

@@ -1,7 +1,9 @@
 """TCP ports of `make run`: which are taken, which are free. Used by stack.py before anything starts."""
 
 import socket
+import sys
 from dataclasses import dataclass
+from typing import Self
 
 DEFAULTS = {"web": 8000, "flower": 5555, "broker": 6399}
 VARIABLES = {"web": "PORT", "flower": "FLOWER_PORT", "broker": "BROKER_PORT"}
@@ -18,6 +20,34 @@ class Ports:
     web: int
     flower: int
     broker: int
+    held: "Held | None"  # what keeps them ours, where we chose them
+
+
+class Held:
+    """Free ports that stay ours until `close`: nobody else is given one, also while the server there is down.
+
+    Bound and never listened on. On Linux a server that sets SO_REUSEADDR, as all of ours do, may listen there all the
+    same. Elsewhere it may not, so there they are only free, as those of `free`.
+    """
+
+    def __init__(self, count: int = 1) -> None:
+        self._sockets = [socket.socket() for _ in range(count)]
+        for each in self._sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            each.bind(("127.0.0.1", 0))
+        self.ports: list[int] = [each.getsockname()[1] for each in self._sockets]
+        if sys.platform != "linux":
+            self.close()
+
+    def close(self) -> None:
+        for each in self._sockets:
+            each.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def choose(values: dict[str, str], needed: set[str]) -> Ports:
@@ -39,15 +69,18 @@ def choose(values: dict[str, str], needed: set[str]) -> Ports:
     if doubled:
         names = " and ".join(VARIABLES[purpose] for purpose in sorted(doubled))
         raise PortError(f"{names} are the same port, {chosen[doubled[0]]}. Set them to different ports.")
-    return Ports(**chosen)
+    return Ports(chosen["web"], chosen["flower"], chosen["broker"], held=None)
 
 
 def choose_free() -> Ports:
-    return Ports(*free(3))
+    """Of our own choice, and held: whoever starts servers there closes it at the end."""
+    held = Held(3)
+    web, flower, broker = held.ports
+    return Ports(web, flower, broker, held)
 
 
 def free(count: int = 1) -> list[int]:
-    """Ports that nobody listens on; all held together for a moment, so that they differ."""
+    """Ports that nobody listens on; all held together for a moment, so that they differ. For servers that start now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

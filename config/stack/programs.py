@@ -88,7 +88,6 @@ def broker_program(directory: Path, port: int) -> Process:
         env={"LC_ALL": "C"},  # it refuses to start under a locale that the machine does not have
         ready=lambda pid: broker.answers(port),
         stop=((SIGTERM, 10.0),),
-        timeout=30.0,
     )
 
 

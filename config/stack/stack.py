@@ -22,9 +22,9 @@ from typing import IO, Self
 from config.stack import broker, dotenv, leftovers
 from config.stack.console import LogFile, Terminal
 from config.stack.installation import Installation, InstallationError, closed_off, configured, without_password
-from config.stack.ports import PortError
+from config.stack.ports import Held, PortError
 from config.stack.programs import NAMES, broker_program, programs
-from config.stack.supervisor import CHILD, TICK, Log, NotReadyError, Supervisor
+from config.stack.supervisor import CHILD, LONGEST_START, TICK, Log, NotReadyError, Supervisor
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 ABOVE = "`manage.py prepare` failed; its lines above say why."
@@ -66,7 +66,7 @@ class Stack:
         self._copies = dict(copies or {})
         self._env_file = env_file
         self._log = LogFile(log).log if isinstance(log, Path) else log or Terminal().log
-        self._lock: IO[str] | None = None
+        self._held: list[IO[str] | Held] = []  # the lock, and the ports
         self._installation: Installation | None = None
         self._run_dir = self.data_dir / "run"
         self._pid_file = self._run_dir / "pids.json"
@@ -113,6 +113,7 @@ class Stack:
             else:
                 made = closed_off(self.data_dir, self._given, self._without)
             self._installation = made
+            self._held += [made.ports.held] if made.ports.held else []
             self._supervisor.env = made.env
             self._supervisor.start()
             if "broker" not in made.without:
@@ -130,9 +131,8 @@ class Stack:
         if not self._supervisor.stopping:
             self._supervisor.request_stop()
         self._supervisor.join()
-        if self._lock:
-            self._lock.close()  # and with it the lock
-            self._lock = None
+        while self._held:
+            self._held.pop().close()
 
     def request_stop(self) -> None:
         """Begin to stop, from a signal handler; each further call hurries."""
@@ -150,7 +150,7 @@ class Stack:
         """True when it has stopped."""
         return self._supervisor.join(timeout)
 
-    def wait_ready(self, names: Iterable[str] | None = None, timeout: float = 90.0) -> bool:
+    def wait_ready(self, names: Iterable[str] | None = None, timeout: float = LONGEST_START) -> bool:
         """True when all (or these) work, False when a stop came first; raises NotReadyError."""
         return self._supervisor.wait_ready(names, timeout)
 
@@ -205,7 +205,7 @@ class Stack:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        self._lock = lock
+        self._held.append(lock)
 
     def _prepare(self, made: Installation) -> None:
         """Migrations, static files, admin user: `manage.py prepare`, which may ask on the terminal."""

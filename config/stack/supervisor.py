@@ -23,6 +23,8 @@ TICK = 0.05  # seconds between two looks at the children
 BACKOFF = (0.5, 10.0)  # first and longest pause before a died process starts again
 STEADY = 30.0  # a process that lived this long starts its backoff anew
 TRIES = 3  # deaths before ever being ready, after which the start is given up
+LONGEST_START = 240.0  # seconds until all are ready; longer than each may take, so that it is the one that is named
+LAST_WORDS = 1.0  # seconds in which a dead process is heard out; who inherited its output may hold it open
 HURRIED_GRACE = 3.0  # what a second Ctrl-C leaves a process after its last signal
 
 Log = Callable[[str, str], None]  # process name, line
@@ -42,7 +44,7 @@ class Process:
     ready: Callable[[int], bool] = lambda pid: True  # asked with its pid, in a thread, until it says yes
     after: Sequence[str] = ()  # start once these are ready
     stop: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)  # with grace; then SIGKILL
-    timeout: float = 60.0  # to become ready at the first start
+    timeout: float = 180.0  # to become ready at the first start, of a machine with much else to do
 
 
 class Child:
@@ -51,6 +53,7 @@ class Child:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.popen: subprocess.Popen[bytes] | None = None
+        self.pump: threading.Thread | None = None  # reads what it says
         self.tail: deque[str] = deque(maxlen=20)
         self.first_started_at = 0.0
         self.started_at = 0.0
@@ -70,6 +73,11 @@ class Child:
     @property
     def ready(self) -> bool:
         return self.popen is not None and self.popen.pid == self.ready_pid and self.alive
+
+    def hear_out(self) -> None:
+        """Once it is dead: what is noted of its end comes after its last words."""
+        if self.pump:
+            self.pump.join(LAST_WORDS)
 
     def describe_exit(self) -> str:
         code = self.popen.returncode if self.popen else None
@@ -114,7 +122,7 @@ class Supervisor:
     def stopping(self) -> bool:
         return self._stop_level > 0
 
-    def wait_ready(self, names: Iterable[str] | None = None, timeout: float = 90.0) -> bool:
+    def wait_ready(self, names: Iterable[str] | None = None, timeout: float = LONGEST_START) -> bool:
         """True when all (or these) are ready, False when a stop came first; raises NotReadyError."""
         wanted = list(self._children if names is None else names)
         deadline = time.monotonic() + timeout
@@ -213,8 +221,11 @@ class Supervisor:
         if self._pid_file:
             alive = (each.popen.pid for each in self._children.values() if each.popen)
             leftovers.write(self._pid_file, alive)
-        for target in (self._pump, self._probe):
-            threading.Thread(target=target, args=(child, popen), daemon=True).start()
+        child.pump, probe = (
+            threading.Thread(target=target, args=(child, popen), daemon=True) for target in (self._pump, self._probe)
+        )
+        child.pump.start()
+        probe.start()
 
     def _pump(self, child: Child, popen: subprocess.Popen[bytes]) -> None:
         assert popen.stdout is not None  # noqa: S101 - it is a pipe, see _start
@@ -235,6 +246,7 @@ class Supervisor:
         how = child.describe_exit()
         if child.popen:
             leftovers.kill_group(child.popen.pid)
+        child.hear_out()
         if not child.was_ready and child.starts >= TRIES:
             raise self._not_ready(child, f"died {TRIES} times before it was ready ({how})")
         if now - child.started_at > STEADY:
@@ -248,7 +260,6 @@ class Supervisor:
         child.popen = None  # last: it lets `down` return
 
     def _not_ready(self, child: Child, why: str) -> NotReadyError:
-        time.sleep(TICK)  # its last words may still be in the pipe
         lines = "\n".join(f"    {line}" for line in child.tail) or "    (it printed nothing)"
         return NotReadyError(f"{child.process.name} {why}. Its last lines:\n{lines}")
 
@@ -270,6 +281,7 @@ class Supervisor:
             self._note(child, f"still here {time.monotonic() - started:.1f} s after {sig.name}")
         leftovers.kill_group(popen.pid)
         popen.wait()
+        child.hear_out()
         self._note(child, f"stopped: {child.describe_exit()}, {time.monotonic() - started:.1f} s")
 
     def _wait_dead(self, popen: subprocess.Popen[bytes], grace: float, *, last: bool) -> bool:

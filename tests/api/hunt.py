@@ -43,7 +43,7 @@ def hunt(examples: int, *, seed: int | None, only: str = "", phases: str = PHASE
             command += ["-H", f"Authorization: Bearer {key}", "-n", str(examples), "--checks", "all"]
             command += ["--exclude-checks", LEFT_OUT, "--phases", phases]
             command += ["--suppress-health-check", "all", "--report-json-path", str(report), "--warnings", "off"]
-            command += ["--continue-on-failure", "--request-timeout", "30", "--no-color"]
+            command += ["--continue-on-failure", "--request-timeout", "120", "--no-color"]
             command += ["--seed", str(seed)] if seed is not None else []
             command += ["--include-path-regex", only] if only else []
             ended = subprocess.run(command, cwd=directory, check=False)
@@ -88,7 +88,7 @@ def _server(directory: Path) -> Iterator[str]:
 
 
 def _until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while True:
         try:
             with urllib.request.urlopen(url, timeout=5) as response:

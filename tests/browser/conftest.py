@@ -16,7 +16,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser import scene
-from tests.browser.person import Person
+from tests.browser.person import PATIENCE, Person
 from tests.stack.live import Live, pointed, started
 
 QUIET = (
@@ -26,7 +26,6 @@ QUIET = (
     "--disable-dev-shm-usage",
     "--no-first-run",
 )
-PATIENCE = 60_000  # milliseconds; alone, what is waited for comes within one
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 expect.set_options(timeout=PATIENCE)
@@ -64,7 +63,9 @@ def browser(chromium: str) -> Iterator[Browser]:
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright keeps an event loop in this thread
     try:
         with sync_playwright() as playwright:
-            launched = playwright.chromium.launch(executable_path=chromium, headless=True, args=QUIET)
+            launched = playwright.chromium.launch(
+                executable_path=chromium, headless=True, args=QUIET, timeout=3 * PATIENCE
+            )
             yield launched
             launched.close()
     finally:
@@ -94,7 +95,6 @@ def sign_in(browser: Browser, site: Live) -> Iterator[SignIn]:
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
         )
-        context.set_default_timeout(PATIENCE)
         if name:
             context.add_cookies([{"name": "sessionid", "value": _session(name), "url": site.stack.urls["site"]}])
         opened.append(Person(context, site.stack.urls["site"]))

@@ -6,14 +6,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, Request, Response
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, Request, Response
 
+PATIENCE = 120_000  # milliseconds; alone, what is waited for comes within one
 GRAVE = ("serious", "critical")
 LOOKS = 5  # at a page that goes on to another, or loads itself again, while it is looked at
 
 
 class Person:
-    """`open` goes to a page; `looks_fine` asks axe; `page` is Playwright's, for the rest.
+    """`open` and `go` lead to a page; `looks_fine` asks axe; `page` is Playwright's, for the rest.
 
     At the end of the test, `complaints` must be empty: console errors, refused scripts, requests to other hosts.
     """
@@ -21,6 +22,7 @@ class Person:
     def __init__(self, context: BrowserContext, site: str) -> None:
         self.context, self.site = context, site.rstrip("/")
         self.complaints: list[str] = []
+        context.set_default_timeout(PATIENCE)
         self.page: Page = context.new_page()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"{self.page.url}: {error}"))
@@ -31,6 +33,11 @@ class Person:
         answer: Response | None = self.page.goto(self.site + path, wait_until="load")
         assert answer is not None and answer.status == status, f"{path}: {answer and answer.status}"
         return self.page
+
+    def go(self, by: Locator) -> None:
+        """Click what leads to another page. When it returns, that one has loaded."""
+        with self.page.expect_navigation(wait_until="load"):
+            by.click()
 
     def looks_fine(self) -> None:
         """No serious finding of axe-core, and nothing that one has to scroll sideways for."""

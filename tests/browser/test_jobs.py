@@ -26,16 +26,14 @@ def select_first_and_run(person: Person, action: str, *, all_of_them: bool = Fal
         page.locator("#action-toggle").check()
         page.locator("#changelist-actions .question a").click()
     page.locator("#changelist-actions select[name=action]").select_option(action)
-    page.locator("#changelist-actions button[name=index]").click()
-    page.wait_for_load_state()
+    person.go(page.locator("#changelist-actions button[name=index]"))
 
 
 def test_a_failed_job_is_run_again(olga: Person) -> None:
     job = make_job("failed", task="probe.fail", reason="Flaky: broken", signature="Flaky: broken")
     page = olga.open(f"{LIST}?q={job.pk}")
     olga.looks_fine()
-    page.locator("#result_list a").first.click()
-    olga.page.wait_for_load_state()
+    olga.go(page.locator("#result_list a").first)
     olga.looks_fine()
     page.get_by_role("link", name="Run again...").click()
     expect(page.locator("body")).to_contain_text("would be changed: 1.")

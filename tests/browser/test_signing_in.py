@@ -31,8 +31,8 @@ def test_a_wrong_password_says_so_and_nothing_about_the_name(sign_in: SignIn) ->
     visitor, told = sign_in(""), []
     for name in ("vera", "nobody-of-that-name"):
         visitor.open(LOGIN)
-        fill_in(visitor, name, "wrong")
-        visitor.page.wait_for_load_state()
+        with visitor.page.expect_navigation(wait_until="load"):
+            fill_in(visitor, name, "wrong")
         told.append(visitor.page.locator("body").inner_text().replace(name, ""))
     assert told[0] == told[1]
 
@@ -61,5 +61,6 @@ def test_no_link_to_what_one_may_not_see(sign_in: SignIn) -> None:
     viewer.open(INDEX)
     expect(viewer.page.locator("#nav-sidebar-apps")).to_contain_text("Bookings")
     expect(viewer.page.locator("#nav-sidebar-apps")).not_to_contain_text("Users")
-    viewer.open(reverse("admin:auth_user_changelist"), status=403)
+    with viewer.page.expect_console_message(lambda message: "403" in message.text):
+        viewer.open(reverse("admin:auth_user_changelist"), status=403)
     viewer.complaints.clear()  # the browser's own word about the 403

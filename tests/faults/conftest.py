@@ -20,7 +20,7 @@ from aiosmtpd.controller import Controller
 from django.core.management import call_command
 
 from config.stack import Stack
-from config.stack.ports import free
+from config.stack.ports import Held
 from jobs import dispatcher, rescuer, ticks
 from tests.faults import scene
 from tests.stack import ready
@@ -28,7 +28,7 @@ from tests.stack.live import pointed
 
 ROOT = Path(__file__).parents[2]
 POSTGRES = "postgres://postgres@127.0.0.1:5432"
-PATIENCE = 180.0  # seconds; alone each thing that is waited for takes a few
+PATIENCE = 300.0  # seconds; alone each thing that is waited for takes a few
 TICK = 0.3
 NO_CLOCK = {"beat", "clock"}  # for tests that are the clock themselves, by `scene.until`
 
@@ -80,11 +80,11 @@ class Scene:
 
     def children(self, name: str) -> set[int]:
         """The processes that a worker's main process has (Linux)."""
-        found = set()
+        found, main = set(), self.stack.pid(name)
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):  # it has ended meanwhile
                 state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-                if int(parent) == self.stack.pid(name) and state != "Z":
+                if int(parent) == main and state != "Z":
                     found.add(int(stat.parent.name))
         return found
 
@@ -147,11 +147,13 @@ def database(request: pytest.FixtureRequest, need_server: Callable[[str], None])
 
 @pytest.fixture
 def mailbox() -> Iterator[tuple[Mailbox, int]]:
-    mailbox, (port,) = Mailbox(), free()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield mailbox, port
-    controller.stop()
+    mailbox = Mailbox()
+    with Held() as held:
+        (port,) = held.ports
+        controller = Controller(mailbox, hostname="127.0.0.1", port=port, ready_timeout=PATIENCE)
+        controller.start()
+        yield mailbox, port
+        controller.stop()
 
 
 @pytest.fixture

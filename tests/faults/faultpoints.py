@@ -9,10 +9,10 @@ import argparse
 import json
 import os
 import signal
+import smtplib
 import socket
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from bench.database import throwaway
 CHANNELS, POLICIES = ("email", "sms", "webhook"), ("hold", "resend", "keyed")
 FAULTS = ("before accept", "no reply", "slow reply", "crash", "callback twice")
 AMBIGUOUS = {"no reply", "slow reply", "crash"}  # and nobody tells later
-IMPATIENT = 0.2  # seconds until we give an answer up
+PATIENT, IMPATIENT = 60.0, 0.2  # seconds until we give an answer up: one that comes, and one that is not to come
 
 
 class Log:
@@ -63,7 +63,7 @@ class Mails:
         if what == "vanish":
             server.transport.abort()
         if what == "sleep":
-            await asyncio.sleep(IMPATIENT * 2)
+            await asyncio.sleep(PATIENT)  # until the other side has had enough, which ends this
         return "250 OK"
 
 
@@ -76,12 +76,12 @@ def provider(channel: str, log: Log) -> Iterator[str]:
         from config.stack.ports import free
 
         (port,) = free()
-        controller = Controller(Mails(log), hostname="127.0.0.1", port=port)
+        controller = Controller(Mails(log), hostname="127.0.0.1", port=port, ready_timeout=PATIENT)
         controller.start()
         yield f"127.0.0.1:{port}"
         controller.stop()
         return
-    from tests.provider import Request, reply, reset, serving
+    from tests.provider import Request, hang, reply, reset, serving
 
     body = json.dumps({"sid": "SM1", "status": "queued", "num_segments": "1", "price": None, "price_unit": "USD"})
 
@@ -92,8 +92,9 @@ def provider(channel: str, log: Log) -> Iterator[str]:
             reset(sock)
         elif what == "refuse":
             reply(429, b"{}", retry_after="1")(sock, request)
+        elif what == "sleep":
+            hang(sock, request)
         else:
-            time.sleep(IMPATIENT * 2 if what == "sleep" else 0)  # the accident itself
             reply(201, body.encode(), content_type="application/json")(sock, request)
 
     with serving() as server:
@@ -104,19 +105,35 @@ def provider(channel: str, log: Log) -> Iterator[str]:
 def configure(channel: str, policy: str, address: str) -> None:
     from django.conf import settings
 
-    limits = {"connect": 2.0, "read": IMPATIENT, "total": 2.0}
     settings.CHANNEL_POLICIES = {channel: policy}
     settings.KEYS_LAST_HOURS = {channel: 24} if policy == "keyed" else {}
     settings.BREAKER_FAILURES = 10**9  # it would stop a provider with so many accidents, as it should
     settings.HTTPS, settings.PUBLIC_URL = True, "https://punctual.example"
-    settings.EMAIL_BACKEND, settings.EMAIL_TIMEOUT = "notifications.channels.smtp.ExactBackend", IMPATIENT
+    settings.EMAIL_BACKEND, settings.EMAIL_TIMEOUT = "notifications.channels.smtp.ExactBackend", PATIENT
     settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN, settings.TWILIO_FROM = "AC1", "secret", "+15005550006"
     settings.WEBHOOK_ALLOW_PRIVATE, settings.WEBHOOK_OUTBOX = True, False
-    settings.TWILIO_LIMITS, settings.WEBHOOK_LIMITS = limits, {**limits, "body": 65536}
+    wait_for_answers(PATIENT)
     if channel == "email":
         settings.EMAIL_HOST, port = address.split(":")
         settings.EMAIL_PORT = int(port)
     settings.TWILIO_API_BASE = address
+
+
+def wait_for_answers(seconds: float) -> None:
+    """So long for the answer to a message that has been handed over. What comes before may take its time."""
+    from django.conf import settings
+
+    from notifications.channels import smtp
+
+    limits = {"connect": PATIENT, "read": seconds, "total": PATIENT}
+    settings.TWILIO_LIMITS, settings.WEBHOOK_LIMITS = limits, {**limits, "body": 65536}
+
+    def send(self: Any, data: Any) -> None:
+        smtplib.SMTP.send(self, data)
+        if self.sock:
+            self.sock.settimeout(seconds if isinstance(data, bytes) else PATIENT)  # commands are text
+
+    smtp._Exact.send = send  # type: ignore
 
 
 def book(channel: str, many: int, address: str) -> list[Any]:
@@ -193,6 +210,7 @@ def rounds(ids: list[Any], fault: str) -> None:
         open_jobs = list(Job.objects.filter(pk__in=ids, state="scheduled").values_list("pk", flat=True))
         if not open_jobs:
             return
+        wait_for_answers(IMPATIENT if first and fault == "slow reply" else PATIENT)
         for pk in open_jobs:
             ledger.dispatch("messages", ["notifications.deliver"], 1, Q(state="scheduled", pk=pk))
             attempt(pk, killed=fault == "crash" and first)

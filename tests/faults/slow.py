@@ -1,12 +1,21 @@
-"""Sample tasks for stacks whose workers are scaled or stopped: how long they take, and that they were not disturbed."""
+"""Sample tasks for stacks whose workers are scaled or stopped: how long they take, and that they were not disturbed.
+
+And what is to be killed in the middle, however fast it is: while there is a file `held` in DATA_DIR, no export and no
+forgetting gets further than a part of its rows.
+"""
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from celery import shared_task
+from django.conf import settings
 
 from jobs.durable import Durable
+from jobs.library import exports
+from notifications import forgetting
 
 
 @shared_task(base=Durable, name="faults.slow")
@@ -30,3 +39,38 @@ def noted(number: int, path: str) -> None:
         os.write(handle, f"{number}\n".encode())
     finally:
         os.close(handle)
+
+
+# --- To be killed in the middle ---------------------------------------------------------------------------
+
+EXPORTED, FORGOTTEN = 0.8, 25_000  # of all rows, and customers
+_chunks: Any = exports._Writer._chunks
+_forget: Any = forgetting.forget
+_forgotten = 0  # by this process
+
+
+def while_held() -> None:
+    while (Path(settings.DATA_DIR) / "held").exists():
+        time.sleep(0.05)
+
+
+def chunks(self: Any, place: Any) -> Iterable[list[Any]]:
+    rows = place.rows
+    for chunk in _chunks(self, place):
+        if rows >= EXPORTED * place.total:
+            while_held()
+        rows += len(chunk)
+        yield chunk
+
+
+def forget(*asked: Any) -> Any:
+    global _forgotten
+    if _forgotten >= FORGOTTEN:
+        while_held()
+    many = _forget(*asked)
+    _forgotten += many
+    return many
+
+
+exports._Writer._chunks = chunks  # type: ignore[method-assign]
+forgetting.forget = forget  # type: ignore[assignment]

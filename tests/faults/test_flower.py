@@ -116,7 +116,7 @@ def test_rabbitmq_carries_the_same(virtual_host: str, tmp_path: Path, django_db_
     with started(tmp_path, without={"web", "broker"}, broker_url=url) as made, pointed(made, django_db_blocker):
         waits = probes.alone.apply_async(("a secret",), countdown=86400)
         assert becomes(made.stack, waits, "RECEIVED")["args"] == "..."
-        first, runs, after = probes.shared.enqueue_many([("ok",), ("sleep 60",), ("ok",)])
+        first, runs, after = probes.shared.enqueue_many([("ok",), ("sleep 600",), ("ok",)])
         becomes(made.stack, runs, "STARTED")
         revoke(made.stack, waits)
         revoke(made.stack, runs, terminate="true")

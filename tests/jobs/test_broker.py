@@ -14,7 +14,7 @@ from django.db import connection as database
 from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
-from config.stack.ports import free
+from config.stack.ports import Held
 from config.stack.programs import broker_program
 from config.stack.supervisor import Supervisor
 from jobs import broker
@@ -114,14 +114,14 @@ def test_dispatchers_that_start_at_once_agree(rabbitmq: Any) -> None:
 
 @pytest.fixture
 def valkey_url(tmp_path: Path) -> Iterator[str]:
-    (port,) = free()
     supervisor = Supervisor(lambda name, line: None, cwd=tmp_path)
-    supervisor.add([broker_program(tmp_path / "valkey", port)])
-    supervisor.start()
-    supervisor.wait_ready(timeout=60)
-    yield f"redis://127.0.0.1:{port}/0"
-    supervisor.request_stop()
-    supervisor.join()
+    with Held() as held:
+        supervisor.add([broker_program(tmp_path / "valkey", held.ports[0])])
+        supervisor.start()
+        supervisor.wait_ready()
+        yield f"redis://127.0.0.1:{held.ports[0]}/0"
+        supervisor.request_stop()
+        supervisor.join()
 
 
 @pytest.mark.stack

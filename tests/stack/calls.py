@@ -96,7 +96,7 @@ CALLS = {
         "tenant {paused}", "Resumed tenant", "resumed", (none("tenant nothing", "was not paused"), odd("house x"))
     ),
     "jobs drain": Call(
-        "messages --timeout 10s",
+        "messages --timeout 50s",
         "Empty after",
         "running",
         (odd("mesages", "There is no queue"), odd("messages --timeout soon", "is no duration")),

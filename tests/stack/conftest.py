@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from config.stack import Stack
+from config.stack.ports import Held
 from config.stack.supervisor import Process, Supervisor
 from tests.stack.live import Live, pointed, started
 
@@ -17,7 +18,7 @@ FOREVER = "import signal; print('up', flush=True); signal.pause()"
 MARK = "STACK_TEST_MARK"
 
 
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 300.0) -> None:
     """Returns as soon as the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -59,6 +60,13 @@ def mark(monkeypatch) -> str:
     value = uuid.uuid4().hex
     monkeypatch.setenv(MARK, value)
     return value
+
+
+@pytest.fixture
+def held_port() -> Iterator[int]:
+    """One that nobody else is given during the test, also while its server is down."""
+    with Held() as held:
+        yield held.ports[0]
 
 
 class Log(list[tuple[str, str]]):

@@ -91,7 +91,10 @@ def _original(server: str) -> str:
 
 
 def _prepared(url: str, place: Path) -> None:
-    env = closed_off(place, {"DATABASE_URL": url, "BROKER_URL": "memory://"}, set()).env
+    made = closed_off(place, {"DATABASE_URL": url, "BROKER_URL": "memory://"}, set())
+    assert made.ports.held
+    made.ports.held.close()  # nobody listens
+    env = made.env
     words = [sys.executable, "manage.py", "prepare", "--no-static"]
     done = subprocess.run(words, env=os.environ | env, cwd=BASE_DIR, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

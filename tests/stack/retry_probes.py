@@ -38,7 +38,7 @@ def flaky(self: Durable, times: int = 1, fatal: bool = False) -> int:
 RETRY: dict[str, Any] = {"autoretry_for": (Flaky,), "max_retries": 2}
 
 
-@shared_task(base=Durable, name="option.steady", default_retry_delay=7, **RETRY)
+@shared_task(base=Durable, name="option.steady", default_retry_delay=70, **RETRY)
 def steady() -> None:
     raise Flaky
 
@@ -53,7 +53,8 @@ def backing() -> None:
     raise Flaky
 
 
-@shared_task(base=Durable, name="option.jittery", retry_backoff=1000, retry_backoff_max=5000, **RETRY)
+# So long that none of the pauses is over before the test has looked: they begin at no time at all.
+@shared_task(base=Durable, name="option.jittery", retry_backoff=1_000_000, retry_backoff_max=5_000_000, **RETRY)
 def jittery() -> None:
     raise Flaky
 

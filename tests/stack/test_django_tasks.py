@@ -25,7 +25,7 @@ def ask(stack: Stack, code: str) -> str:
     whole = f"import json, django; django.setup(); from tests import task_probes; {code}"
     environment = os.environ | stack.env | {"DJANGO_SETTINGS_MODULE": "config.settings"}
     answer = subprocess.run(
-        [sys.executable, "-c", whole], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180
+        [sys.executable, "-c", whole], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert answer.returncode == 0, answer.stderr
     return answer.stdout.strip()

@@ -42,9 +42,9 @@ def asked(job: Any) -> list[tuple[str, str, str]]:
 
 
 def answers(ids: list[str]) -> dict[str, str]:
-    """Who says what to a revoke."""
+    """Who says what to a revoke: the three workers, however long each takes, and the ledger."""
     with current_app.connection_for_write() as own:  # not of the pool: kombu leaves replies behind in it
-        found = current_app.control.revoke(ids, reply=True, connection=own)
+        found = current_app.control.revoke(ids, reply=True, connection=own, timeout=120, limit=3)
     return {name: str(said["ok"]) for one in found for name, said in one.items()}
 
 
@@ -99,7 +99,7 @@ def test_a_running_job_that_does_not_listen_comes_to_its_end(running: Live, tmp_
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGKILL"])
 def test_a_running_job_is_ended_with_its_process(running: Live, tmp_path: Path, signal: str) -> None:
-    job = probes.alone.delay(f"write {tmp_path / 'ran'} 60")
+    job = probes.alone.delay(f"write {tmp_path / 'ran'} 600")
     running.reach(job, "running")
     revoke(running.stack, job, terminate="true", signal=signal)
     row = running.finish(job)
@@ -112,7 +112,7 @@ def test_a_running_job_is_ended_with_its_process(running: Live, tmp_path: Path, 
 
 
 def test_who_shares_the_message_of_a_job_that_is_ended_runs_again_uncharged(running: Live) -> None:
-    before, job, after = probes.shared.enqueue_many([("ok",), ("sleep 60",), ("ok",)])
+    before, job, after = probes.shared.enqueue_many([("ok",), ("sleep 600",), ("ok",)])
     becomes(running.stack, job, "STARTED")
     revoke(running.stack, job, terminate="true")
     rows = [running.finish(pk) for pk in (before, job, after)]
@@ -124,7 +124,7 @@ def test_a_job_that_has_not_begun_in_its_message_is_ended_without_the_one_that_h
     running: Live, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    first, job, after = probes.shared.enqueue_many([(f"wait {gate}",), ("sleep 60",), ("ok",)])
+    first, job, after = probes.shared.enqueue_many([(f"wait {gate}",), ("sleep 600",), ("ok",)])
     becomes(running.stack, first, "STARTED")
     revoke(running.stack, job, terminate="true")
     gate.touch()
@@ -181,7 +181,7 @@ def test_each_way_of_revoking_is_done_when_it_returns(running: Live, how: Callab
 def test_a_revoke_by_somebody_who_knows_the_broker_only_is_a_durable_cancel_too(running: Live, command: str) -> None:
     """A Flower of another Celery application, say: its broadcast reaches three workers, and one records it."""
     foreign = CelerysControl(current_app)
-    waits, runs = probes.alone.apply_async(("ok",), countdown=86400), probes.alone.delay("sleep 60")
+    waits, runs = probes.alone.apply_async(("ok",), countdown=86400), probes.alone.delay("sleep 600")
     running.reach(runs, "running")
     words: dict[str, Any] = {"task_id": [waits.id, runs.id], "signal": "TERM", "terminate": True}
     foreign.broadcast(command, words)
@@ -194,7 +194,7 @@ def test_a_revoke_by_somebody_who_knows_the_broker_only_is_a_durable_cancel_too(
 
 
 def test_a_handle_ends_a_running_job_with_its_process(running: Live) -> None:
-    job: Any = probes.alone.delay("sleep 60")
+    job: Any = probes.alone.delay("sleep 600")
     running.reach(job, "running")
     assert job.revoke(terminate=True) == "in flight"
     assert running.finish(job).state == "cancelled"
@@ -218,7 +218,7 @@ def test_revoking_by_a_stamp_cancels_the_jobs_that_carry_it(running: Live, forei
         call.stamp(order=order)
         return call.apply_async(**options)
 
-    waits, runs = stamped("ok", "17", countdown=86400), stamped("sleep 60", "17")
+    waits, runs = stamped("ok", "17", countdown=86400), stamped("sleep 600", "17")
     other = stamped("ok", "18", countdown=86400)
     running.reach(runs, "running")
     by = CelerysControl(current_app) if foreign else current_app.control
@@ -230,7 +230,7 @@ def test_revoking_by_a_stamp_cancels_the_jobs_that_carry_it(running: Live, forei
 
 
 def test_a_task_that_is_no_job_is_revoked_as_celery_does(running: Live) -> None:
-    task = probes.plain.apply_async((60,), queue="default")
+    task = probes.plain.apply_async((600,), queue="default")
     becomes(running.stack, task, "STARTED")
     revoke(running.stack, task, terminate="true")
     becomes(running.stack, task, "REVOKED")

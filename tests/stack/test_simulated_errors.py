@@ -26,4 +26,4 @@ def test_a_job_that_kills_its_worker_is_tried_again_and_then_waits_for_a_person(
 
 
 def test_a_worker_says_when_it_starts_what_failed_before(worker: Live) -> None:
-    assert "dead letters: none" in worker.log.read_text()
+    worker.until(lambda: "dead letters: none" in worker.log.read_text(), "it says so")

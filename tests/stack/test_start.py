@@ -40,8 +40,23 @@ def test_a_port_that_is_none_is_refused(text):
         ports.choose({"FLOWER_PORT": text}, set())
 
 
-def test_one_port_for_two_purposes_is_refused():
-    port = str(ports.free()[0])
+linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a held port cannot be served")
+
+
+@linux
+def test_a_port_that_is_held_is_given_to_nobody_and_our_servers_may_listen_there():
+    with ports.Held(2) as held:
+        ours, other = held.ports
+        assert {ports.refusal(port) for port in held.ports} == {""}
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", other))
+        with socket.create_server(("127.0.0.1", ours)), socket.create_connection(("127.0.0.1", ours)):
+            assert ports.refusal(ours) == "is taken"
+        assert ports.refusal(ours) == ""
+
+
+def test_one_port_for_two_purposes_is_refused(held_port):
+    port = str(held_port)
     with pytest.raises(ports.PortError, match="FLOWER_PORT and PORT are the same port"):
         ports.choose({"PORT": port, "FLOWER_PORT": port}, {"web", "flower"})
 
@@ -73,9 +88,9 @@ def test_a_missing_secret_key_is_asked_for(tmp_path, monkeypatch):
         installation.configured(tmp_path, tmp_path / ".env", {}, set())
 
 
-def test_the_public_address_follows_the_port_unless_it_is_given(tmp_path, monkeypatch):
+def test_the_public_address_follows_the_port_unless_it_is_given(tmp_path, monkeypatch, held_port):
     monkeypatch.delenv("PUBLIC_URL", raising=False)
-    port = ports.free()[0]
+    port = held_port
     given = {"SECRET_KEY": "x" * 50, "PORT": str(port)}
     made = installation.configured(tmp_path, tmp_path / ".env", given, {"flower", "broker"})
     assert made.env["PUBLIC_URL"] == f"http://127.0.0.1:{port}"

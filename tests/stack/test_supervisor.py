@@ -4,13 +4,14 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from functools import partial
 from signal import SIGQUIT, SIGTERM
 
 import pytest
 import redis
 
-from config.stack import leftovers, ports, supervisor as module
+from config.stack import leftovers, supervisor as module
 from config.stack.programs import broker_program
 from config.stack.supervisor import NotReadyError
 from tests.stack.conftest import FOREVER, dummy, processes, until, up_again
@@ -78,14 +79,34 @@ def test_a_process_taken_away_stays_away_until_it_is_let_back(supervisor):
     assert supervisor.wait_ready()
 
 
-def test_one_that_is_never_ready_is_reported_with_its_last_words_and_all_stop(supervisor, mark):
+def test_one_that_is_never_ready_is_reported_with_its_last_words_and_all_stop(supervisor, mark, log):
     code = f"print('I lack a file', flush=True); {FOREVER}"
-    supervisor.add([dummy("good"), dummy("bad", code, ready=lambda pid: False, timeout=0.5)])
+    supervisor.add([dummy("good"), dummy("bad", code, ready=lambda pid: False, timeout=600)])
     supervisor.start()
-    with pytest.raises(NotReadyError, match=r"bad was not ready after 0\.5 s(.|\n)*I lack a file"):
+    until(lambda: ("bad", "I lack a file") in log)
+    supervisor._children["bad"].first_started_at -= 600  # as if so much time had passed
+    with pytest.raises(NotReadyError, match=r"bad was not ready after 600 s(.|\n)*I lack a file"):
         supervisor.wait_ready()
     supervisor.join()
     assert not processes(mark)
+
+
+def test_what_is_noted_of_an_end_comes_after_the_last_words(supervisor, log, monkeypatch):
+    monkeypatch.setattr(module, "LAST_WORDS", 60.0)
+    noted, slow = threading.Event(), supervisor._log
+
+    def one_who_writes_slowly(name: str, line: str) -> None:
+        if line == "bye":
+            noted.wait(0.3)  # what else is written meanwhile would come before it
+        slow(name, line)
+        if "died" in line:
+            noted.set()
+
+    supervisor._log = one_who_writes_slowly
+    supervisor.add([dummy("a", "print('bye')")])
+    supervisor.start()
+    until(lambda: log.names("died"))
+    assert next(line for _, line in log if line == "bye" or "died" in line) == "bye"
 
 
 def test_one_that_dies_again_and_again_before_it_is_ready_is_not_waited_for(supervisor, monkeypatch):
@@ -109,7 +130,7 @@ def test_processes_stop_in_reverse_order(supervisor, log):
 
 
 def test_one_that_does_not_hear_the_first_signal_gets_its_second(supervisor, log):
-    supervisor.add([dummy("a", DEAF, ready=lambda pid: ("a", "up") in log, stop=[(SIGTERM, 0.1), (SIGQUIT, 5.0)])])
+    supervisor.add([dummy("a", DEAF, ready=lambda pid: ("a", "up") in log, stop=[(SIGTERM, 0.1), (SIGQUIT, 60.0)])])
     supervisor.start()
     supervisor.wait_ready()
     supervisor.request_stop()
@@ -126,13 +147,14 @@ def test_one_that_hears_nothing_is_killed(supervisor, log):
     assert "stopped: signal 9 (SIGKILL)" in log[-1][1]
 
 
-def test_a_second_request_does_not_wait_for_the_grace_to_pass(supervisor, log):
-    supervisor.add([dummy("a", DEAF, ready=lambda pid: ("a", "up") in log, stop=[(SIGTERM, 60.0), (SIGQUIT, 60.0)])])
+def test_a_second_request_does_not_wait_for_the_grace_to_pass(supervisor, log, monkeypatch):
+    monkeypatch.setattr(module, "HURRIED_GRACE", 60.0)
+    supervisor.add([dummy("a", DEAF, ready=lambda pid: ("a", "up") in log, stop=[(SIGTERM, 600.0), (SIGQUIT, 600.0)])])
     supervisor.start()
     supervisor.wait_ready()
     supervisor.request_stop()
     supervisor.request_stop()
-    assert supervisor.join(timeout=50)
+    assert supervisor.join(timeout=300)
     assert "SIGQUIT" in log[-1][1]
 
 
@@ -153,7 +175,9 @@ made.start(); made.wait_ready(); made.join()
     with process.stdout as output:
         heard = 0
         while heard < 3:  # each says "up" when it has become deaf
-            heard += "up" in output.readline()
+            line = output.readline()
+            assert line, "it ended by itself"
+            heard += "up" in line
         assert len(processes(mark)) == 4
         process.kill()
         process.wait()
@@ -172,7 +196,7 @@ def test_a_sweep_kills_what_is_left_and_spares_who_has_got_its_number(tmp_path):
     try:
         file.write_text(json.dumps({left.pid: leftovers.birth(left.pid), stranger.pid: "another birth"}))
         assert leftovers.sweep(file) == [left.pid]
-        assert left.wait(5) == -signal.SIGKILL
+        assert left.wait(60) == -signal.SIGKILL
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -187,8 +211,8 @@ def test_without_a_usable_pid_file_nothing_is_swept(tmp_path):
 # --- The broker ----------------------------------------------------------------------------------------
 
 
-def test_what_the_broker_has_stored_survives_a_kill(supervisor, tmp_path):
-    port = ports.free()[0]
+def test_what_the_broker_has_stored_survives_a_kill(supervisor, tmp_path, held_port):
+    port = held_port
     supervisor.add([broker_program(tmp_path / "valkey", port)])
     supervisor.start()
     supervisor.wait_ready()

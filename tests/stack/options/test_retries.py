@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from celery import signals
 from celery.exceptions import MaxRetriesExceededError
+from django.db import transaction
 from django.utils import timezone
 
 from jobs.models import Job
@@ -19,9 +20,9 @@ pytestmark = pytest.mark.stack
 def test_retry(worker: Live) -> None:
     job = worker.finish(retrying.again.delay({"countdown": 0, "exc": True}))
     assert (job.result["retries"], job.failures, job.attempts.get().error) == (1, 1, "Flaky: not yet")
-    eta = (timezone.now() + probes.SOON).isoformat()
-    job = worker.finish(retrying.again.delay({"eta": eta}))
-    assert job.result["retries"] == 1 and job.started_at and job.started_at.isoformat() >= eta
+    eta = timezone.now() + probes.SOON
+    job = worker.finish(retrying.again.delay({"eta": eta.isoformat()}))
+    assert job.result["retries"] == 1 and job.started_at and job.started_at >= eta
     job = worker.finish(retrying.again.delay({"countdown": 0, "args": [{}, 0], "kwargs": {}}))
     assert job.args == [{}, 0] and job.state == "succeeded"
 
@@ -53,16 +54,20 @@ def test_retry_options(worker: Live) -> None:
 
 
 def test_default_retry_delay(worker: Live) -> None:
-    assert 5 < wait_after_failure(worker, retrying.steady) <= 7
+    assert 69.9 < wait_after_failure(worker, retrying.steady) < 130
 
 
 def wait_after_failure(worker: Live, task: Any, failures: int = 0) -> float:
-    handle = task.delay()
-    Job.objects.filter(pk=handle.id).update(failures=failures)
-    worker.until(lambda: worker.row(handle).failures == failures + 1, "it fails")
+    """How long it is to wait, and how much its process took beside its run: little, on a machine with nothing to do."""
+    with transaction.atomic():  # a worker may look by itself
+        handle = task.delay()
+        Job.objects.filter(pk=handle.id).update(failures=failures)
+    worker.until(lambda: worker.row(handle).failures > failures, "it fails")
     job = worker.row(handle)
-    assert job.state in ("scheduled", "queued")  # of jitter nothing may be left
-    return (job.run_at - timezone.now()).total_seconds()
+    assert (job.state, job.failures) == ("scheduled", failures + 1)
+    failed = job.attempts.get()
+    assert failed.started_at and failed.duration is not None
+    return (job.run_at - failed.started_at - failed.duration).total_seconds()
 
 
 def test_autoretry_for(worker: Live) -> None:
@@ -85,13 +90,13 @@ def test_retry_kwargs(worker: Live) -> None:
 
 
 def test_retry_backoff(worker: Live) -> None:
-    assert 95 < wait_after_failure(worker, retrying.backing) <= 100
-    assert 145 < wait_after_failure(worker, retrying.backing, failures=1) <= 150
+    assert 99.9 < wait_after_failure(worker, retrying.backing) < 149
+    assert 149.9 < wait_after_failure(worker, retrying.backing, failures=1) < 199
 
 
 def test_retry_jitter(worker: Live) -> None:
     waits = [wait_after_failure(worker, retrying.jittery) for _ in range(3)]
-    assert all(-1 < wait <= 1000 for wait in waits) and len({round(wait) for wait in waits}) > 1
+    assert all(-0.1 < wait < 1_000_060 for wait in waits) and len({round(wait) for wait in waits}) > 1
 
 
 # --- Handlers and signals -------------------------------------------------------------------------------
@@ -116,9 +121,10 @@ def test_handlers_and_signals(worker: Live, how: str) -> None:
 def test_on_retry(worker: Live) -> None:
     handle = retrying.hooked.delay("retries")
     worker.finish(handle)
-    log = worker.log.read_text()
     assert worker.row(handle).attempts.get().error == "Flaky: not yet"
-    assert log.count(f"job={handle.id} task=option.hooked attempt=1 outcome=back_off") == 1
+    line = f"job={handle.id} task=option.hooked attempt=1 outcome=back_off"
+    worker.until(lambda: line in worker.log.read_text(), "it is in the log")
+    assert worker.log.read_text().count(line) == 1
 
 
 def test_publish_and_receive_signals(worker: Live) -> None:
@@ -129,11 +135,17 @@ def test_publish_and_receive_signals(worker: Live) -> None:
 
     signals.before_task_publish.connect(note)
     signals.after_task_publish.connect(note)
-    try:
+
+    def published_here() -> Any:
+        """Or by the worker, which fills its queue when it has finished something."""
         handle = echo.delay("not in the message")
         worker.finish(handle)
+        return handle if any(one.startswith(handle.id) for one in sent) else None
+
+    try:
+        handle = worker.until(published_here, "this process publishes one")
     finally:
         signals.before_task_publish.disconnect(note)
         signals.after_task_publish.disconnect(note)
-    assert sent == [f"{handle.id} ()"] * 2
+    assert [one for one in sent if one.startswith(handle.id)] == [f"{handle.id} ()"] * 2
     assert f"task_received {handle.id}" in worker.notes()
