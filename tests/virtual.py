@@ -3,9 +3,11 @@
 `with virtual_time(start) as clock: clock.move_to(later)`. `live` lets workers and reconciler run through days of it.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
 from jobs import testing
@@ -14,6 +16,13 @@ from notifications import reconciler
 from tests.conftest import InProcessWorker
 
 virtual_time = testing.frozen
+
+
+@pytest.fixture
+def noon() -> Iterator[Any]:
+    """Noon of today by UTC, for the whole test: no day, hour or minute ends in it."""
+    with virtual_time(timezone.now().replace(hour=12, minute=0, second=0, microsecond=0)) as clock:
+        yield clock
 
 
 def live(clock: Any, worker: InProcessWorker, until: datetime) -> None:
