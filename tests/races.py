@@ -21,7 +21,7 @@ from notifications import rendering
 from notifications.channels import CHANNELS, Channel
 from notifications.channels.base import Receipt
 
-PATIENCE = 10  # seconds; only a test that fails waits this long
+PATIENCE = 60  # seconds; only a test that fails waits this long
 needs_postgresql = pytest.mark.skipif(
     connection.vendor != "postgresql",
     reason="two transactions at once need PostgreSQL: SQLite has one writer (set DATABASE_URL)",
