@@ -1,6 +1,7 @@
 """A day's bookings at a glance."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,10 +14,18 @@ from django.urls import reverse
 from notifications import bookings
 from notifications.models import Booking, Delivery
 from tests.factories import HOUR, alice, bob, make_booking
+from tests.virtual import virtual_time
 
 pytestmark = pytest.mark.django_db
 DAY_VIEW = "admin:notifications_booking_day"
 NOON = datetime(2027, 6, 1, 10, tzinfo=UTC)  # in Berlin
+
+
+@pytest.fixture(autouse=True)
+def _then() -> Iterator[None]:
+    """Whenever this runs: a week before."""
+    with virtual_time(NOON - timedelta(days=7)):
+        yield
 
 
 @pytest.fixture
