@@ -12,6 +12,11 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 CERTIFICATE = Path(__file__).parent / "certificates" / "loopback.pem"
+GIVES_UP = 60  # seconds after which a server that hangs or drips ends it: whoever is through before has ended it itself
+PATIENT = {"connect": 30.0, "read": 30.0, "total": 60.0}  # limits that a busy machine keeps
+# One limit for each way to be slow. The read may be over before the server has looked, which makes no difference to
+# the caller; the whole must not be over before the request has left.
+HANGING, DRIPPING = PATIENT | {"read": 0.1}, PATIENT | {"total": 2.0}
 
 
 @dataclass
@@ -41,6 +46,13 @@ class Provider:
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
+    def asked(self, times: int = 1) -> int:
+        """How often, as soon as it was so often: who does not wait for an answer may be through before we have read."""
+        end = time.monotonic() + GIVES_UP
+        while len(self.log) < times and time.monotonic() < end:
+            time.sleep(0.01)
+        return len(self.log)
+
 
 def reply(status: int, body: bytes = b"", **headers: str) -> Behaviour:
     lines = [f"HTTP/1.1 {status} Whatever", f"content-length: {len(body)}"]
@@ -68,7 +80,7 @@ def drip(head: bytes, piece: bytes, every: float = 0.05) -> Behaviour:
 
     def answer(sock: socket.socket, request: Request) -> None:
         sock.sendall(head)
-        end = time.monotonic() + 20
+        end = time.monotonic() + GIVES_UP
         while time.monotonic() < end:
             sock.sendall(piece)
             time.sleep(every)  # the pace of the drip, not a wait for anything
@@ -78,7 +90,7 @@ def drip(head: bytes, piece: bytes, every: float = 0.05) -> Behaviour:
 
 def hang(sock: socket.socket, request: Request) -> None:
     """Never answer: until the other side has had enough."""
-    sock.settimeout(20)
+    sock.settimeout(GIVES_UP)
     sock.recv(1)
 
 

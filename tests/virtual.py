@@ -25,6 +25,13 @@ def one_moment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def noon() -> Iterator[Any]:
+    """Noon of today by UTC, for the whole test: no day, hour or minute ends in it."""
+    with virtual_time(timezone.now().replace(hour=12, minute=0, second=0, microsecond=0)) as clock:
+        yield clock
+
+
 def live(clock: Any, worker: InProcessWorker, until: datetime) -> None:
     """Go from one job's time to the next, and do what is due; reconcile once a day, as beat does every hour."""
     reconciled = timezone.now()

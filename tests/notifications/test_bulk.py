@@ -1,6 +1,7 @@
 """The clinic is closed tomorrow: one change to everything that matches, once each, whatever happens meanwhile."""
 
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,10 +14,18 @@ from notifications import bookings, bulk
 from notifications.models import Booking, BulkChange, Channel, Customer, ReminderRule
 from tests.conftest import InProcessWorker
 from tests.factories import DAY, HOUR, alice, bob, make_booking
+from tests.virtual import virtual_time
 
 pytestmark = pytest.mark.django_db
 
 TOMORROW = date(2027, 3, 27)  # the clocks of Berlin go forward in the night after
+
+
+@pytest.fixture(autouse=True)
+def then() -> Iterator[Any]:
+    """Whenever this runs: four days before."""
+    with virtual_time(datetime(2027, 3, 23, 12, tzinfo=UTC)) as clock:
+        yield clock
 
 
 def at(text: str) -> datetime:
@@ -103,8 +112,11 @@ def test_what_was_done_before_the_worker_died_is_not_done_again(
     assert (change.done, change.counts["moved"]) == (3, 3)
 
 
-def test_who_was_put_on_that_day_afterwards_stays_there(clinic: list[Booking], worker: InProcessWorker) -> None:
+def test_who_was_put_on_that_day_afterwards_stays_there(
+    then: Any, clinic: list[Booking], worker: InProcessWorker
+) -> None:
     bulk.start(bulk.Kind.MOVE, tomorrow(), days=1, reason="burst pipe", actor="olga")
+    then.advance(timedelta(minutes=1))
     made = make_booking(alice(), starts=at("2027-03-27T15:00+01:00"), location="Clinic")
     bookings.reschedule(clinic[4], starts_at=at("2027-03-27T16:00+01:00"), ends_at=at("2027-03-27T17:00+01:00"))
     worker.run_due()

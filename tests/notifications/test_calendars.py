@@ -223,7 +223,7 @@ def test_attachments_of_any_size_cost_no_memory() -> None:
         return found
 
     peak(1)
-    assert peak(20_000) < peak(100) + 50_000
+    assert peak(20_000) < peak(100) + 300_000  # of 1.4 MB; other threads of the process need some, too
 
 
 def test_a_summary_without_end_is_refused() -> None:

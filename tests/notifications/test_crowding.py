@@ -16,6 +16,7 @@ from tests.factories import HOUR, MINUTE, alice, bob, make_booking, make_payment
 from tests.notifications.providers import Providers, providers as providers, reload
 from tests.notifications.reminding import due_now
 from tests.races import HeldProvider, elsewhere, needs_postgresql, until_it_waits
+from tests.virtual import noon as noon
 
 pytestmark = pytest.mark.django_db
 
@@ -86,7 +87,7 @@ def test_two_rules_for_one_time_both_count_however_they_are_spread(worker, provi
     assert reload(*rows.values()) == [("sent", "")] * 3
 
 
-def test_the_message_says_how_it_is_now(worker, providers: Providers) -> None:
+def test_the_message_says_how_it_is_now(noon: Any, worker, providers: Providers) -> None:
     late = by_rule(make_booking(alice(), starts=40 * MINUTE + timedelta(seconds=20)))["1 hour"]
     Delivery.objects.filter(pk=late.pk).update(state="planned", reason="")
     ledger.enqueue(reminders.job_for(late))
@@ -99,8 +100,8 @@ def test_the_message_says_how_it_is_now(worker, providers: Providers) -> None:
 
 
 @pytest.fixture
-def dunning(providers: Providers) -> ReminderRule:
-    """One rule about payments that are due, one message a day at most."""
+def dunning(noon: Any, providers: Providers) -> ReminderRule:
+    """One rule about payments that are due, one message a day at most; and the day does not end meanwhile."""
     ReminderRule.objects.exclude(name="On the day a payment is due").delete()
     rule = ReminderRule.objects.get()
     rule.per_day = 1

@@ -1,6 +1,7 @@
 """A day's bookings at a glance."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,10 +14,18 @@ from django.urls import reverse
 from notifications import bookings
 from notifications.models import Booking, Delivery
 from tests.factories import HOUR, alice, bob, make_booking
+from tests.virtual import virtual_time
 
 pytestmark = pytest.mark.django_db
 DAY_VIEW = "admin:notifications_booking_day"
 NOON = datetime(2027, 6, 1, 10, tzinfo=UTC)  # in Berlin
+
+
+@pytest.fixture(autouse=True)
+def _then() -> Iterator[None]:
+    """Whenever this runs: a week before."""
+    with virtual_time(NOON - timedelta(days=7)):
+        yield
 
 
 @pytest.fixture
@@ -76,9 +85,9 @@ def test_five_hundred_bookings_cost_as_many_queries_as_one(olga: Client) -> None
     for _ in range(2):
         olga.get(reverse(DAY_VIEW), {"day": "2027-06-01"})
         with CaptureQueriesContext(connection) as caught:
-            began = time.monotonic()
+            began = time.thread_time()
             answer = olga.get(reverse(DAY_VIEW), {"day": "2027-06-01"})
-            took = time.monotonic() - began
+            took = time.thread_time() - began  # of ours, whatever else the machine does
         counts.append(len(caught))
         model = Booking.objects.get(pk=Booking.objects.first().pk)  # type: ignore[union-attr]
         copies = []
@@ -90,7 +99,7 @@ def test_five_hundred_bookings_cost_as_many_queries_as_one(olga: Client) -> None
         Booking.objects.bulk_create(copies)
     assert counts[0] == counts[1]
     assert answer.context["number"] == 500
-    assert took < 3, f"{took:.2f} s"  # a wide margin for a busy machine; alone it is a fifth of a second
+    assert took < 3, f"{took:.2f} s"  # a wide margin for a slow machine; usually it is a fifth of a second
 
 
 # --- The list ---

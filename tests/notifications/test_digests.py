@@ -17,6 +17,7 @@ from tests.notifications.providers import Provider, Providers, payment_of, provi
 from tests.notifications.reminding import due_now
 from tests.notifications.test_crowding import due_payments
 from tests.races import HeldRendering, elsewhere, needs_postgresql, race, until_it_waits
+from tests.virtual import virtual_time
 
 pytestmark = pytest.mark.django_db
 
@@ -51,13 +52,12 @@ def test_the_payments_of_one_day_go_as_one_message_that_lists_them(worker, diges
     assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
 
 
-def test_what_is_due_later_that_day_goes_along_and_tomorrow_does_not(worker, digest, providers, time_machine) -> None:
-    time_machine.move_to(datetime(2027, 3, 24, 8, tzinfo=UTC))
-    customer = alice(time_zone="UTC")
-    now, evening, tomorrow = due_payments(customer, 3)
-    Delivery.objects.filter(pk=evening.pk).update(send_at=datetime(2027, 3, 24, 18, tzinfo=UTC))
-    Delivery.objects.filter(pk=tomorrow.pk).update(send_at=datetime(2027, 3, 25, 0, tzinfo=UTC))
-    assert [one.pk for one in gathered(now)] == [evening.pk]
+def test_what_is_due_later_that_day_goes_along_and_tomorrow_does_not(worker, digest, providers) -> None:
+    with virtual_time(datetime(2027, 3, 24, 8, tzinfo=UTC)):
+        now, evening, tomorrow = due_payments(alice(time_zone="UTC"), 3)
+        Delivery.objects.filter(pk=evening.pk).update(send_at=datetime(2027, 3, 24, 18, tzinfo=UTC))
+        Delivery.objects.filter(pk=tomorrow.pk).update(send_at=datetime(2027, 3, 25, 0, tzinfo=UTC))
+        assert [one.pk for one in gathered(now)] == [evening.pk]
 
 
 def gathered(lead: Delivery) -> list[Delivery]:

@@ -65,7 +65,7 @@ def server(settings) -> Iterator[Server]:
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     settings.EMAIL_BACKEND = "notifications.channels.smtp.ExactBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address[:2]
-    settings.EMAIL_TIMEOUT = 2
+    settings.EMAIL_TIMEOUT = 60
     yield server
     server.shutdown()
     server.server_close()

@@ -65,7 +65,8 @@ def soon(delivery: Delivery) -> None:
 
 
 def late(delivery: Delivery) -> None:
-    Delivery.objects.filter(pk=delivery.pk).update(useful_until=timezone.now())
+    just_over = timezone.now() - timedelta(seconds=1)  # SQLite's clock tells no less than a millisecond
+    Delivery.objects.filter(pk=delivery.pk).update(useful_until=just_over)
 
 
 @pytest.mark.parametrize(

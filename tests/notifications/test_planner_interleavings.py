@@ -182,7 +182,7 @@ def test_settle_leaves_alone_what_is_being_changed() -> None:
     with transaction.atomic():
         Delivery.objects.select_for_update().get(pk=delivery.pk)
         with elsewhere(reconciler.settle) as (settled, _):
-            assert settled.result(5) == 0  # while it is locked
+            assert settled.result(PATIENCE) == 0  # while it is locked
     assert reconciler.settle() == 1
 
 

@@ -105,7 +105,9 @@ def test_addresses_of_others_payloads_are_found_by_their_index() -> None:
     meant = [Meant("", "", f"C{n}@example.com", "") for n in (17, 4711)]
     with explained("notifications_customer") as plans:
         known = Known(Channel.EMAIL, meant, trusted("a test"))
-        assert [known.at("", one.to) for one in meant] == list(Customer.objects.filter(pk__in=(17, 4711)))
+        assert [known.at("", one.to) for one in meant] == list(
+            Customer.objects.filter(pk__in=(17, 4711)).order_by("pk")
+        )
     assert not [plan.sql + plan.text for plan in plans if plan.whole]
 
 

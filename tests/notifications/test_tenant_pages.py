@@ -24,6 +24,7 @@ from notifications.models import (
 from tests.factories import DAY
 from tests.jobs.test_scopes import client_of, person
 from tests.notifications.two_tenants import AT, DAY_VIEW, DOUBTS, ONE, SECRET, TWO, olga as olga, scene
+from tests.virtual import noon as noon
 
 pytestmark = pytest.mark.django_db
 
@@ -78,7 +79,8 @@ def shown(client: Client, url: str) -> str:
     return f"{answer.status_code} {text}"
 
 
-def test_every_page_is_the_same_with_and_without_another_tenant(olga: Client) -> None:
+def test_every_page_is_the_same_with_and_without_another_tenant(noon: Any, olga: Client) -> None:
+    """No minute, hour or day ends between the two looks: pages tell of times."""
     scene(ONE, "Erstgeschäft")
     urls = list(addresses())
     before = {url: shown(olga, url) for url in urls}
@@ -114,7 +116,7 @@ def test_somebody_who_sees_all_meets_both(client: Client) -> None:
     assert set(telling) <= set(addresses())
 
 
-def test_the_figures_of_the_dashboard_are_those_of_ones_tenant(olga: Client) -> None:
+def test_the_figures_of_the_dashboard_are_those_of_ones_tenant(noon: Any, olga: Client) -> None:
     def figures() -> dict[str, Any]:
         now = olga.get(reverse("dashboard_now")).context["now"]
         ahead = olga.get(reverse("dashboard_ahead")).context["ahead"]

@@ -8,7 +8,7 @@ import pytest
 from notifications.channels import targets, webhook
 from notifications.channels.base import Down, Message, Refused
 from tests.notifications.hooking import QUICK, SECRET, message
-from tests.provider import CERTIFICATE, reply, serving
+from tests.provider import CERTIFICATE, PATIENT, reply, serving
 
 PRIVATE = [
     "127.0.0.1",
@@ -171,7 +171,7 @@ def test_one_private_address_among_public_ones_is_enough_to_refuse(settings, mon
 
 
 def test_the_name_is_still_what_the_certificate_is_checked_against(settings, monkeypatch) -> None:
-    settings.WEBHOOK_LIMITS, settings.WEBHOOK_CA_FILE = QUICK, str(CERTIFICATE)
+    settings.WEBHOOK_LIMITS, settings.WEBHOOK_CA_FILE = PATIENT, str(CERTIFICATE)
     settings.WEBHOOK_ALLOW_PRIVATE = True
     with serving(tls=True) as provider:
         provider.answer = reply(200)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 def begun(ago: timedelta) -> Booking:
-    booking = make_booking(alice())
+    booking = make_booking(alice(), time_zone="UTC")  # where a day always has 24 hours
     Booking.objects.filter(pk=booking.pk).update(starts_at=timezone.now() - ago)
     booking.deliveries.all().delete()
     return booking

@@ -14,6 +14,7 @@ from notifications.channels import CHANNELS, segments
 from notifications.models import Booking, Channel, Customer, Delivery, MessageTemplate, Payment
 from notifications.wording import BadTemplate, Words
 from tests.factories import DAY, MINUTE, alice, bob, make_booking, make_payment
+from tests.virtual import noon as noon
 
 pytestmark = pytest.mark.django_db
 
@@ -180,7 +181,7 @@ def test_what_liquid_knows_by_itself_is_no_typo() -> None:
     assert wording.check("email", Words("Hello", text), facts) == []
 
 
-def test_late_words_are_true_when_they_are_read() -> None:
+def test_late_words_are_true_when_they_are_read(noon: Any) -> None:
     booking = make_booking(alice(), starts=2 * DAY)
     delivery = delivery_of(booking)
     assert "in 2 days" in rendering.render(delivery).text

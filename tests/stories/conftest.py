@@ -1,8 +1,6 @@
 """A story's clock and its post office: days pass in milliseconds, the worker works, a real mail server takes mails."""
 
 import json
-import socket
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,23 +9,23 @@ from email.policy import default
 from typing import Any
 
 import pytest
-import time_machine
-from aiosmtpd.controller import Controller
-from django.db.models import DateTimeField, Min, Value
+from django.db.models import Min
 
-from jobs import dispatcher
+from jobs import dispatcher, testing
 from jobs.models import Job
 from notifications.channels import email
 from tests.conftest import InProcessWorker
 from tests.factories import MINUTE
+from tests.mail_server import MailServer
 from tests.provider import Provider, reply, serving
+from tests.virtual import virtual_time
 
 
 class Day:
     """Time that the test moves, for Python and for the database's clock alike."""
 
-    def __init__(self, traveller: time_machine.Traveller, worker: InProcessWorker) -> None:
-        self.traveller, self.worker = traveller, worker
+    def __init__(self, clock: testing.Clock, worker: InProcessWorker) -> None:
+        self.clock, self.worker = clock, worker
 
     def goes_on_until(self, moment: datetime, step: timedelta = 5 * MINUTE) -> None:
         """Let time pass in steps, with the clock ticking and the worker working; steps with nothing due are skipped."""
@@ -35,12 +33,12 @@ class Day:
         while now < moment:
             due = Job.objects.filter(state="scheduled").aggregate(first=Min("run_at"))["first"] or moment
             now = min(now + max(1, -((now - due) // step)) * step, moment)
-            self.traveller.move_to(now, tick=False)
+            self.clock.move_to(now)
             self.worker.run_due(now)
 
     def jumps_to(self, moment: datetime) -> None:
         """Let time pass with nobody at work: no beat, no worker, no broker."""
-        self.traveller.move_to(moment, tick=False)
+        self.clock.move_to(moment)
 
     def dispatches(self) -> list[Any]:
         """The clock ticks and no worker is there: what is due now waits at the broker. Returns copies of it."""
@@ -49,13 +47,9 @@ class Day:
 
 
 @pytest.fixture
-def day(worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Day]:
-    # The database's own clock cannot be moved; where guards ask for it they get Python's, which can.
-    for name, module in list(sys.modules.items()):
-        if (name == "jobs.ledger" or name.startswith("notifications.")) and "Now" in vars(module):
-            monkeypatch.setattr(module, "Now", lambda: Value(datetime.now(UTC), output_field=DateTimeField()))
-    with time_machine.travel(datetime(2027, 3, 24, 8, tzinfo=UTC), tick=False) as traveller:
-        yield Day(traveller, worker)
+def day(worker: InProcessWorker) -> Iterator[Day]:
+    with virtual_time(datetime(2027, 3, 24, 8, tzinfo=UTC)) as clock:
+        yield Day(clock, worker)
 
 
 @dataclass
@@ -93,13 +87,10 @@ class Post:
 @pytest.fixture
 def post(settings: Any) -> Iterator[Post]:
     box = Post()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller = MailServer(box)
     controller.start()
     settings.EMAIL_BACKEND = "notifications.channels.smtp.ExactBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", controller.port
     yield box
     email.close()
     controller.stop()

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.db import transaction
-from django.utils import timezone
 
-from jobs import bulk_orders
 from jobs.models import Job
 from notifications import reconciler
 from notifications.models import Delivery
@@ -31,12 +29,6 @@ BEFORE, AFTER = (
 HALF_AN_HOUR = HOUR / 2
 BOOKED = datetime(2027, 3, 25, 10, tzinfo=UTC)
 BACKUP, LOST, RESTORED = (datetime(2027, 3, 24, hour, tzinfo=UTC) for hour in (9, 11, 12))
-
-
-@pytest.fixture(autouse=True)
-def _its_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An order leaves alone what was made after it, by the database's clock, which a story cannot move."""
-    monkeypatch.setattr(bulk_orders, "database_now", timezone.now)
 
 
 def manage(commands: list[str]) -> None:

@@ -74,7 +74,7 @@ def test_a_changed_place_is_right_even_in_a_reminder_planned_before(day: Day) ->
 def test_after_a_night_without_workers_what_is_still_useful_goes_out_and_the_rest_says_why_not(day: Day) -> None:
     missed = make_booking(alice(), starts=at("2027-03-24T20:00+01:00"))
     useful = make_booking(bob(), starts=at("2027-03-25T10:00+01:00"))
-    day.traveller.move_to(at("2027-03-25T09:30+01:00"), tick=False)  # nothing ran all night
+    day.jumps_to(at("2027-03-25T09:30+01:00"))  # nothing ran all night
     day.goes_on_until(at("2027-03-25T09:31+01:00"))
     assert {delivery.reason for delivery in missed.deliveries.exclude(reason="lead_time_past")} == {"too_late"}
     assert [line.split(":")[0] for line in arrived()] == ["bob"]

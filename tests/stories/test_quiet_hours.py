@@ -149,7 +149,7 @@ def test_planning_again_in_the_night_does_not_move_what_the_evening_planned(day:
     before = sends(booking)
     assert before["1 hour"] == "25 22:45"
     for moment in ("2027-03-25T22:50+01:00", "2027-03-26T02:00+01:00", "2027-03-26T05:31+01:00"):
-        day.traveller.move_to(at(moment), tick=False)
+        day.jumps_to(at(moment))
         assert reminders.plan([booking]).changes == 0
     assert sends(booking) == before
 
