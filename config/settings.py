@@ -113,6 +113,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "config.formats"
 USE_TZ = True
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # the zone of venues and customers that name none
 PHONENUMBER_DEFAULT_REGION = env.str("PHONE_REGION", default=None, choices=(None, "", *SUPPORTED_REGIONS))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Task, current_app
 from celery.utils.imports import symbol_by_name
 
-from jobs import flight, rates
+from jobs import buckets, flight, rates
 from jobs.options import REFUSED, check_limits, level, seconds, until
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def check(task: "type[Durable]") -> None:
         raise type(exc)(f"{task.name}: {exc}") from exc
     task.acks_late = False  # the row is kept until its outcome is written, whatever becomes of the message
     if "rate" not in vars(task):  # a task is bound more than once
-        task.rate = rates.parsed(task.rate_limit)
+        task.rate = buckets.parsed(task.rate_limit)
     task.rate_limit = rates.RateLimit()  # type: ignore[assignment]  # each worker would keep a limit of its own
 
 

@@ -24,8 +24,8 @@ from celery.result import denied_join_result
 from django.db import transaction
 
 from jobs import atomic, attributes, bulk, canvas, connections, executor, ledger, replacing, retries, rows
+from jobs.buckets import Rate
 from jobs.connections import AWAY
-from jobs.limits import Rate
 from jobs.models import Job, Priority
 from jobs.payload import Payload, PayloadError
 from jobs.recorder import insist

@@ -1,51 +1,17 @@
 """How fast and how many at once: token buckets, and limits by key.
 
-Used by `windows`, in the dispatcher alone, so that a limit holds for all workers together. The first half is arithmetic
-with whole tokens and whole microseconds; `now` is an argument. The promise: within any time span no more tokens are
-drawn than the rate allows in it and a burst, however many dispatchers draw.
+Used by `windows`, in the dispatcher alone, so that a limit holds for all workers together; the arithmetic is that of
+`buckets`. The promise: no more tokens are drawn than it allows, however many dispatchers draw.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import F
 
+from jobs.buckets import Bucket, Rate, refilled
 from jobs.models import KeyLimit, Queue
 from jobs.turns import Key
-
-MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True)
-class Rate:
-    """`count` tokens in each `period`; at most `burst` gather."""
-
-    count: int
-    period: timedelta
-    burst: int
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """`tokens` were there at `at`. A new bucket (at: None) is full."""
-
-    tokens: int
-    at: datetime | None
-
-
-def refilled(bucket: Bucket, rate: Rate, now: datetime) -> Bucket:
-    """The bucket at `now`. Time that did not yet make a whole token is kept; a clock set back makes none."""
-    if bucket.at is None:
-        return Bucket(rate.burst, now)
-    if now < bucket.at:
-        return Bucket(min(bucket.tokens, rate.burst), now)
-    period = rate.period // MICROSECOND
-    made = (now - bucket.at) // MICROSECOND * rate.count // period
-    if bucket.tokens + made >= rate.burst:
-        return Bucket(rate.burst, now)
-    spent = -(-made * period // rate.count)  # rounded up: a token is never made from the same time twice
-    return Bucket(bucket.tokens + made, bucket.at + spent * MICROSECOND)
 
 
 def rate_of(queue: Queue) -> Rate | None:

@@ -7,15 +7,14 @@ in it, and a burst of one second's worth, because a bucket's row is held while i
 
 import logging
 import time
-from datetime import UTC, datetime, timedelta
-from fractions import Fraction
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models.functions import Now
 
-from jobs import limits, registry, windows
-from jobs.limits import Bucket, Rate
+from jobs import registry, windows
+from jobs.buckets import Bucket, Rate, parsed, refilled
 from jobs.models import Job, TaskRate
 
 if TYPE_CHECKING:
@@ -24,31 +23,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-UNITS = {"s": 1, "m": 60, "h": 3600}
-FINEST = 10_000  # units in which one job goes, at least
-MOST = 1_000_000  # a second
 BELIEVED = 1.0  # seconds for which an order of Celery's control need not be seen
 
 _orders: dict[str, str] = {}
 _read_at = -BELIEVED
-
-
-def parsed(text: Any) -> Rate | None:
-    """Celery's words for a rate: "10/m", "0.5/s", a number of jobs a second. None and 0 are no limit."""
-    amount, _, unit = str(text or 0).partition("/")
-    try:
-        each = Fraction(amount).limit_denominator(FINEST)
-        period = timedelta(seconds=UNITS[unit or "s"]) * each.denominator
-    except (ValueError, KeyError, ZeroDivisionError):
-        raise ValueError(f"rate_limit={text!r} is no rate. Write for example 10/s, 100/m or 5/h.") from None
-    if each < 0:
-        raise ValueError(f"rate_limit={text!r} is less than none")
-    burst = max(1, int(each / UNITS[unit or "s"]))
-    if burst > MOST or (not each and Fraction(amount)):  # the bucket could not be kept, or it would be no limit at all
-        raise ValueError(
-            f"rate_limit={text!r} is no rate between one job in {FINEST} units of time and {MOST} a second."
-        )
-    return Rate(each.numerator, period, burst) if each else None
 
 
 class RateLimit:
@@ -87,7 +65,7 @@ def fill(queue: str, task: str, rate: Rate, *, epoch: str = "", now: datetime | 
         row = _held(task)
         if row is None:
             return []
-        bucket = limits.refilled(Bucket(row.tokens, row.tokens_at), rate, now or row.read_at)
+        bucket = refilled(Bucket(row.tokens, row.tokens_at), rate, now or row.read_at)
         if bucket.tokens <= 0:
             return []
         moved = windows.fill(queue, [task], most=bucket.tokens, epoch=epoch, now=now)

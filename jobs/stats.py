@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import Count, Max
 from django_celery_beat.models import PeriodicTask
 
-from jobs import crews, limits, pauses, queues, ticks
+from jobs import buckets, crews, limits, pauses, queues, ticks
 from jobs.expressions import HELD, indexed
 from jobs.models import Clock, Job, Pause, Queue, QueueWorker
 from jobs.scopes import ALL, Scope
@@ -78,7 +78,7 @@ class Lane:
     pause: Pause | None
 
     @property
-    def rate(self) -> limits.Rate | None:
+    def rate(self) -> buckets.Rate | None:
         return limits.rate_of(self.row)
 
 

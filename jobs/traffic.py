@@ -3,16 +3,30 @@
 Descriptions only; `windows`, `pauses`, `rates` and `crews` act on them.
 """
 
+import re
 from datetime import timedelta
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from jobs import buckets
+
 MILLISECOND = timedelta(milliseconds=1)
+
+
+def a_rate(text: str) -> None:
+    """What looks like a rate may also be one that no bucket keeps."""
+    try:
+        if not re.fullmatch(r"\d+(\.\d+)?(/[smh])?", text):
+            raise ValueError(text)
+        buckets.parsed(text)
+    except ValueError:
+        raise ValidationError(_("Write for example 10/s, 100/m or 5/h.")) from None
 
 
 def most_processes() -> int:
@@ -172,7 +186,7 @@ class TaskRate(models.Model):
         _("ordered"),
         max_length=20,
         blank=True,
-        validators=[RegexValidator(r"^\d+(\.\d+)?(/[smh])?$", _("Write for example 10/s, 100/m or 5/h."))],
+        validators=[a_rate],
         help_text=_("such as 10/m, in place of the task's own; 0: none; empty: the task's own"),
     )
     tokens = models.PositiveIntegerField(_("tokens"), default=0, editable=False)

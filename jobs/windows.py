@@ -14,7 +14,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Count, Q
 
-from jobs import lanes, ledger, limits, pauses, queues, turns
+from jobs import buckets, lanes, ledger, limits, pauses, queues, turns
 from jobs.expressions import HELD, in_state
 from jobs.models import Job, Queue
 from jobs.turns import Due, Key
@@ -65,7 +65,7 @@ def _room(row: Queue, held: Counter[tuple[str, str]], at: datetime) -> int:
     if row.concurrency is not None:
         rooms.append(row.concurrency - held.total())
     if rate := limits.rate_of(row):  # jobs that piled up at the broker would start all at once
-        rooms += [rate.burst - queued, limits.refilled(limits.bucket_of(row), rate, at).tokens]
+        rooms += [rate.burst - queued, buckets.refilled(limits.bucket_of(row), rate, at).tokens]
     return min(rooms)
 
 

@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 
 from jobs.library import downloads, people, storage
+from jobs.library.downloads import Files
 from jobs.library.people import Person
 from notifications.channels.base import Attachment
 from notifications.models import DirectMessage
@@ -23,20 +24,22 @@ class Withheld(Exception):
     """A file that is gone, or that the writer may not send any more."""
 
 
-def allowed(files: Sequence[UUID], person: Person, tenant: str, send_at: datetime) -> list[str]:
+def allowed(
+    files: Sequence[UUID], person: Person, tenant: str, send_at: datetime, known: Files | None = None
+) -> list[str]:
     """The ids of files that whoever writes may have himself, and that are still there when the message goes.
 
-    Raises ValueError and PermissionDenied.
+    Two statements; none where the files are `known`. Raises ValueError and PermissionDenied.
     """
-    size = 0
+    size, known = 0, known or Files(files)
     for pk in files:
         try:
-            file = storage.get(pk)
+            file = known.get(pk)
         except storage.Missing as exc:
             raise ValueError(str(exc)) from None
         if file.tenant != tenant:
             raise PermissionDenied(f"The file {pk} is not yours to send.")
-        downloads.insist(file, person)
+        known.insist(file, person)
         if file.expires_at is not None and file.expires_at < send_at + SPARE:
             raise ValueError(
                 f"The file {pk} is kept until {file.expires_at:%Y-%m-%d %H:%M} UTC, and goes out too late."

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from notifications import reminders, tenants, timing
@@ -197,5 +198,5 @@ def _as_it_is(booking: Booking | None, pk: int) -> str:
         return gettext("Booking {pk} is {status}; nothing was changed.").format(pk=pk, status=status)
     if booking.starts_at > timezone.now():
         told = gettext("Booking {pk} has not begun or was moved, to {at}; nothing was changed.")
-        return told.format(pk=pk, at=f"{booking.local_start:%Y-%m-%d %H:%M}")
+        return told.format(pk=pk, at=date_format(booking.local_start, "DATETIME_FORMAT"))
     return gettext("Booking {pk} was moved; nothing was changed.").format(pk=pk)

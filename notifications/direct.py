@@ -19,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from jobs import ledger
 from jobs.durable import AWAY, Durable, Priority
 from jobs.ids import new_id
+from jobs.library.downloads import Files
 from jobs.library.people import Person
 from notifications import attachments, direct_sending, direct_words, trials, wording
 from notifications.channels.base import Busy, Refused, Unknown
@@ -112,8 +113,11 @@ def prepared(
     *,
     known: Customer | None = None,
     words: direct_words.Find = wording.words,
+    files: Files | None = None,
 ) -> DirectMessage:
-    """The row, not yet inserted. `known` is the customer, where the caller has looked, and `words` finds a template's.
+    """The row, not yet inserted. `known` is the customer, where the caller has looked, as for the `files`.
+
+    `words` finds those of a template.
 
     Raises ValueError for a recipient or words that there are not, PermissionDenied for whoever may not.
     """
@@ -134,7 +138,7 @@ def prepared(
         text=wanted.text,
         html=wanted.html,
         variables=wanted.variables,
-        attachments=attachments.allowed(wanted.attachments, person, tenant, wanted.send_at or now),
+        attachments=attachments.allowed(wanted.attachments, person, tenant, wanted.send_at or now, files),
         level=wanted.level.value,
         metadata=wanted.metadata,
         by=person.name[:150],

@@ -69,9 +69,9 @@ def _reader(shape: type[Message], channel: Channel) -> Reader:
             wanted |= {"subject": wanted["subject"] or said.text[:100].partition("\n")[0]}
             wanted |= {"level": "info"} if wanted["level"] == "push" else {}
         try:
-            message = direct.prepared(
-                direct.Wanted.model_validate(wanted), _for(ask), ask.pk, known=found, words=ask.known.words
-            )
+            asked = direct.Wanted.model_validate(wanted)
+            looked_up = {"known": found, "words": ask.known.words, "files": ask.known.files}
+            message = direct.prepared(asked, _for(ask), ask.pk, **looked_up)
         except ValidationError as exc:
             raise PayloadError(str(exc.errors()[0]["msg"]).removeprefix("Value error, ")) from None
         except ValueError as exc:

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from notifications import planning, reconciler
 from notifications.changes import CHUNK, Changes, Plan
@@ -88,7 +89,8 @@ def _add(preview: Preview, done: Plan) -> None:
         preview.within_the_hour += delivery.send_at <= preview.now + SOON
     for kind, deliveries in (("added", done.added), ("moved", done.moved), ("withdrawn", done.withdrawn)):
         for delivery in deliveries[: SHOWN - len(preview.examples)]:
-            preview.examples.append(f"{kind}: {delivery.anchor}, {delivery.send_at:%Y-%m-%d %H:%M} UTC")
+            at = timezone.localtime(delivery.send_at)
+            preview.examples.append(f"{kind}: {delivery.anchor}, {date_format(at, 'DATETIME_FORMAT')} {at:%Z}")
 
 
 def _decisions(done: Plan) -> list[str]:

@@ -7,10 +7,12 @@ they are for; who may not write, or not see addresses, has nobody looked up, sin
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, F, Min, Q
 from django.db.models.functions import Lower
 
+from jobs.library.downloads import Files
 from jobs.library.people import Person
 from notifications import direct, wording
 from notifications.models import Channel, Customer, MessageTemplate
@@ -26,21 +28,24 @@ class Meant:
     customer: str  # our number or theirs; empty: none
     to: str  # an address; empty: none
     template: str
+    files: Sequence[UUID] = ()  # that it attaches
 
 
 class Known:
     def __init__(self, channel: Channel, meant: Sequence[Meant], person: Person) -> None:
-        """Four statements at most."""
+        """Six statements at most."""
         self._channel = channel
         self._theirs: dict[tuple[str, str], Customer] = {}
         self._ours: dict[tuple[str, int], Customer] = {}
         self._at: dict[tuple[str, str], int] = {}
         self._templates: list[MessageTemplate] = []
+        self.files = Files(())
         if person.may(direct.PERMISSION):
             self._named(meant)
             if person.may(REVEAL):
                 self._addressed(meant)
             self._templates = self._written(meant)
+            self.files = Files(pk for one in meant for pk in one.files)
 
     def named(self, tenant: str, name: str) -> Customer | None:
         """The tenant's customer of that id: theirs first, then ours."""
@@ -97,7 +102,13 @@ def _number(name: str) -> int | None:
 def gathered(channel: Channel, said: Iterable[tuple[Any, str]], person: Person) -> Known:
     """For payloads in their shape, each with its tenant."""
     meant = [
-        Meant(tenant, "" if one.customer is None else str(one.customer), getattr(one, "to", ""), one.template)
+        Meant(
+            tenant=tenant,
+            customer="" if one.customer is None else str(one.customer),
+            to=getattr(one, "to", ""),
+            template=one.template,
+            files=getattr(one, "attachments", ()),
+        )
         for one, tenant in said
     ]
     return Known(channel, meant, person)

@@ -60,14 +60,14 @@ def test_the_end_of_a_pause_is_told_by_ones_clocks(root: Client) -> None:
     Pause.objects.create(kind="queue", name="default", by="olga", reason="x", until=until)
     with timezone.override("Asia/Tokyo"), translation.override("en"):
         told = root.get(reverse("admin:jobs_queue_changelist")).content.decode()
-    assert f"{until + DAY:%m/%d/%Y} 5 a.m." in told
+    assert f"{until + DAY:%Y-%m-%d} 05:00" in told
 
 
 def test_what_a_customer_said_has_the_time_of_ones_clocks() -> None:
     consent.record(alice(), "email", granted=True, source="form", actor="olga", evidence="at the desk")
     event = ConsentEvent.objects.get()
     with timezone.override("Asia/Tokyo"), translation.override("de"):
-        assert f"{timezone.localtime(event.at):%Y-%m-%d %H:%M} E-Mail: ja" in str(event)
+        assert f"{timezone.localtime(event.at):%d.%m.%Y %H:%M} E-Mail: ja" in str(event)
 
 
 def test_a_delivery_is_called_in_the_readers_language() -> None:

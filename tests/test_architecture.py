@@ -17,7 +17,7 @@ SOURCES = sorted(
 )
 LONGEST_FILE, LONGEST_FUNCTION = 300, 50
 PURE = {
-    *(f"jobs/{name}.py" for name in ("capacity", "hold", "occurrences", "priorities", "turns", "when")),
+    *(f"jobs/{name}.py" for name in ("buckets", "capacity", "hold", "occurrences", "priorities", "turns", "when")),
     *(f"notifications/channels/{name}.py" for name in ("segments", "targets")),
     "notifications/reports/periods.py",
     "notifications/timing.py",

@@ -63,7 +63,7 @@ def span(length: timedelta | None) -> str:
 
 
 def moment(at: datetime) -> str:
-    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+    return date_format(timezone.localtime(at), "DATETIME_FORMAT")
 
 
 def linked(text: str, url: str) -> SafeString:

@@ -1,12 +1,9 @@
 """How many jobs of a key run at once, and the rates of tasks that somebody ordered."""
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 
 from config.theme.pages import ModelAdmin
-from jobs import rates
 from jobs.admin.scoped import OfAll
 from jobs.models import KeyLimit, TaskRate
 
@@ -19,18 +16,8 @@ class KeyLimitAdmin(OfAll, ModelAdmin[KeyLimit]):
         return super().has_delete_permission(request, obj) and (obj is None or obj.key != KeyLimit.ALL)
 
 
-class RateForm(forms.ModelForm[TaskRate]):
-    def clean_ordered(self) -> str:
-        try:
-            rates.parsed(self.cleaned_data["ordered"])
-        except ValueError:
-            raise forms.ValidationError(_("Write for example 10/s, 100/m or 5/h.")) from None
-        return str(self.cleaned_data["ordered"])
-
-
 @admin.register(TaskRate)
 class TaskRateAdmin(OfAll, ModelAdmin[TaskRate]):
     """Rates that somebody ordered in place of those in the code. To delete a row goes back to the code's."""
 
-    form = RateForm
     list_display = ("task", "ordered")

@@ -229,5 +229,5 @@ def _said(selection: Selection) -> list[tuple[str, str]]:
     said = selection.model_dump(exclude_defaults=True)
     chosen = [(_("selected"), str(len(said.pop("ids"))))] if "ids" in said else []
     said |= {"state": wishes.state(said["state"])} if "state" in said else {}
-    said |= {name: date_format(localtime(at), "SHORT_DATETIME_FORMAT") for name, at in said.items() if name in MOMENTS}
+    said |= {name: date_format(localtime(at), "DATETIME_FORMAT") for name, at in said.items() if name in MOMENTS}
     return chosen + [(words[name], str(value)) for name, value in said.items()]

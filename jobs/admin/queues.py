@@ -112,7 +112,7 @@ class QueueAdmin(Scoped, CrewPage, ModelAdmin[Queue]):
         said = {"name": queue.paused_by, "reason": queue.paused_reason}
         if not queue.paused_until:
             return _("by %(name)s. %(reason)s") % said
-        until = date_format(timezone.localtime(queue.paused_until), "SHORT_DATETIME_FORMAT")
+        until = date_format(timezone.localtime(queue.paused_until), "DATETIME_FORMAT")
         return _("by %(name)s until %(until)s. %(reason)s") % {**said, "until": until}
 
     def has_delete_permission(self, request: HttpRequest, obj: Queue | None = None) -> bool:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
@@ -170,7 +170,8 @@ class PeriodicTaskAdmin(OfAll, ModelAdmin, beat.PeriodicTaskAdmin):  # type: ign
 
     @admin.display(description=gettext_lazy("schedule"))
     def when(self, task: PeriodicTask) -> str:
-        return str(task.interval or task.crontab or task.solar or task.clocked or "-")
+        once = localize(timezone.localtime(task.clocked.clocked_time)) if task.clocked else "-"
+        return str(task.interval or task.crontab or task.solar or once)
 
     @admin.display(description=gettext_lazy("next run"))
     def next_run(self, task: PeriodicTask) -> str:
@@ -201,7 +202,7 @@ class PeriodicTaskAdmin(OfAll, ModelAdmin, beat.PeriodicTaskAdmin):  # type: ign
         never = _("%(time)s (%(zone)s) does not exist on that day. It runs later, by as much as the clocks go forward.")
         zone = forecast.zone_of(task).key
         told = [
-            (twice if change.twice else never) % {"time": date_format(wall, "SHORT_DATETIME_FORMAT"), "zone": zone}
+            (twice if change.twice else never) % {"time": date_format(wall, "DATETIME_FORMAT"), "zone": zone}
             for wall, change in found
         ]
         lines = format_html_join("", "<li>{}</li>", ((line,) for line in told))
@@ -214,7 +215,7 @@ class PeriodicTaskAdmin(OfAll, ModelAdmin, beat.PeriodicTaskAdmin):  # type: ign
         except ValueError:
             return None
         local = [run.astimezone(zone) for run in found]
-        return [f"{date_format(run, 'D')} {date_format(run, 'SHORT_DATETIME_FORMAT')} {run:%Z}" for run in local]
+        return [f"{date_format(run, 'D')} {date_format(run, 'DATETIME_FORMAT')} {run:%Z}" for run in local]
 
 
 class UsedBy(TabularInline, beat.PeriodicTaskInline):  # type: ignore[type-arg,misc]  # untyped

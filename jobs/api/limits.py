@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
-from jobs import rates, registry
+from jobs import registry
 from jobs.api.asked import Asked
 from jobs.api.callers import Caller, caller, needs
 from jobs.api.problems import Problem, invalid, not_found
@@ -93,11 +93,8 @@ def set_task_rate(request: HttpRequest, name: str, call: RateCall) -> Any:
         raise not_found("task")
     try:
         TaskRate(task=name, ordered=call.rate).full_clean(validate_unique=False)
-        rates.parsed(call.rate)
     except ValidationError as exc:
         raise invalid("rate", "; ".join(exc.messages)) from exc
-    except ValueError as exc:
-        raise invalid("rate", str(exc)) from exc
     row, _new = TaskRate.objects.update_or_create(task=name, defaults={"ordered": call.rate})
     return {"task": row.task, "rate": row.ordered}
 

@@ -4,6 +4,7 @@ Registered by the app when it starts. A reader is a door to a task that only the
 asks what the caller may: the permission, and whose files they are.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -14,7 +15,9 @@ from pydantic import AliasChoices, Field
 from jobs import aliases
 from jobs.aliases import Ask, Meant, Theirs, checked
 from jobs.files import Export, StoredFile
+from jobs.ids import parsed
 from jobs.library import exports, pictures, storage, texts
+from jobs.library.people import Person
 from jobs.payload import PayloadError
 from jobs.verdict import Permanent
 
@@ -95,7 +98,8 @@ def _document(data: dict[str, Any], ask: Ask) -> Meant:
 def _file(text: str, ask: Ask, largest: int) -> StoredFile:
     """One that the caller may have, by its id. Others are not told from those that there are not."""
     try:
-        file = storage.get(UUID(text), largest=largest)
+        pk = UUID(text)
+        file = storage.there(ask.known.get(pk), pk, largest=largest)
     except ValueError:
         why = "a job reads no paths: keep the file (jobs.library.storage.keep), and pass the id of its row"
         raise PayloadError(f"Argument file: {why}.", "file") from None
@@ -106,10 +110,16 @@ def _file(text: str, ask: Ask, largest: int) -> StoredFile:
     return file
 
 
+def _files(calls: Sequence[tuple[dict[str, Any], str]], person: Person) -> dict[UUID, StoredFile]:
+    """The rows of all files that are named. Whose they are, `_file` asks."""
+    named = (parsed(data.get(name)) for data, _tenant in calls for name in ("filePath", "file"))
+    return storage.many(pk for pk in named if pk)
+
+
 def register() -> None:
     """Called once, by the app registry."""
     aliases.register("jobs.warm_cache", "CACHE_WARM", "cache.warm", "warm_cache", reads=_warm)
     aliases.register("jobs.clean_up", "CLEANUP", "data_cleanup", reads=_clean)
     aliases.register(exports.TASK, "DATA_EXPORT", "data.export", reads=_export)
-    aliases.register("jobs.image", "FILE_PROCESS", "file.process", "image_processing", reads=_picture)
-    aliases.register("jobs.extract_text", "extract_text", reads=_document)
+    aliases.register("jobs.image", "FILE_PROCESS", "file.process", "image_processing", reads=_picture, gathers=_files)
+    aliases.register("jobs.extract_text", "extract_text", reads=_document, gathers=_files)

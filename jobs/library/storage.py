@@ -104,7 +104,17 @@ def _measured(content: BinaryIO) -> tuple[int, str]:
 
 def get(pk: UUID | str, *, largest: int | None = None) -> StoredFile:
     """Raises Missing for one that is not there, is over, or has more than `largest` bytes."""
-    file = StoredFile.objects.filter(pk=pk).first()
+    return there(StoredFile.objects.filter(pk=pk).first(), pk, largest=largest)
+
+
+def many(pks: Iterable[UUID]) -> dict[UUID, StoredFile]:
+    """Those of which there is a row, by one statement; for `there`."""
+    wanted = set(pks)
+    return StoredFile.objects.in_bulk(wanted) if wanted else {}
+
+
+def there(file: StoredFile | None, pk: UUID | str, *, largest: int | None = None) -> StoredFile:
+    """The file of that id, where the caller has looked for its row. Raises as `get`."""
     if file is None or _over(file):
         raise Missing(f"There is no file {pk}, or not any more. Store it, and pass the id of its row.")
     if largest is not None and file.size > largest:

@@ -1,15 +1,15 @@
 """A file of jobs into the ledger.
 
 Used by `manage.py jobs import`. The file is read twice: all of it is looked at before anything is written, and one bad
-row refuses all, unless the caller leaves such rows behind. The promise: 500 rows and their record are one transaction,
-each row is known by its id or key, so that a second import, or one after an interruption, adds what is missing and
-nothing twice, two at a time neither; and what a chunk says it added is what the database said that it inserted.
+row refuses all, unless the caller leaves such rows behind. The promise: up to 500 rows and their record are one
+transaction, looked up by as many statements as one; each row is known by its id or key, so that a second import, or one
+after an interruption, adds what is missing and nothing twice, two at a time neither; and what a chunk says it added is
+what the database said that it inserted.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from django.db import transaction
 from django_celery_beat.models import PeriodicTask
@@ -71,8 +71,7 @@ def bring_in(source: Source, wanted: Wanted, *, by: str, reason: str, told: Told
 
 
 def _chunks(source: Source, wanted: Wanted) -> Iterator[list[Row]]:
-    rows = read(source, wanted)
-    while chunk := list(islice(rows, CHUNK)):
+    for chunk in read(source, wanted, CHUNK):
         source.check()
         yield chunk
 

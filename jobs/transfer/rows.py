@@ -1,13 +1,15 @@
 """A file's lines as what would be inserted: jobs, keys of jobs that are over, schedules; or why not.
 
-Used by `importing`, which reads a file twice: once to look, once to write. Reads a line at a time.
+Used by `importing`, which reads a file twice: once to look, once to write. Reads a chunk of lines at a time.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
+from django.core.exceptions import PermissionDenied
 from django_celery_beat.models import PeriodicTask
 
 from jobs import aliases, registry, signatures
@@ -19,11 +21,15 @@ from jobs.payload import PayloadError
 from jobs.rows import lane
 from jobs.transfer import agenda, bull, ours, plain, recurring
 from jobs.transfer.owed import BadRow, Owed, Record, parsed
-from jobs.transfer.sources import Source
+from jobs.transfer.sources import LONGEST_LINE, Source
 
 SYSTEMS: dict[str, Any] = {"bull": bull, "agenda": agenda, "plain": plain}
 OURS = "punctual"
 LONGEST_KEY = 255
+BY = "an import"
+OVER = ("succeeded", "cancelled")
+ENDED = ("running", *OVER)  # of which no job is made
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,33 @@ class Row:
         return [(f"key {self.key}", "")] if self.key else []
 
 
-def read(source: Source, wanted: Wanted) -> Iterator[Row]:
-    """Every row, the bad ones too. Raises BadRow for a file that is none, was cut off or was changed."""
-    system, ended, tally, now = wanted.system, False, ours.Tally(), database_now()
+class _Line(NamedTuple):
+    """What a line holds: one of our jobs, what another system's row says in our words, or why it is a bad one."""
+
+    number: int
+    size: int  # bytes
+    system: str
+    told: Record | Owed | str
+
+
+def read(source: Source, wanted: Wanted, most: int) -> Iterator[list[Row]]:
+    """Every row, the bad ones too, in chunks of up to `most`: what readers of payloads ask is asked once for each.
+
+    Raises BadRow for a file that is none, was cut off or was changed.
+    """
+    now, lines, size = database_now(), list[_Line](), 0
+    for line in _lines(source, wanted):
+        lines.append(line)
+        size += line.size
+        if len(lines) == most or size > LONGEST_LINE:
+            yield _rows(lines, source, wanted, now)
+            lines, size = [], 0
+    if lines:
+        yield _rows(lines, source, wanted, now)
+
+
+def _lines(source: Source, wanted: Wanted) -> Iterator[_Line]:
+    system, ended, tally = wanted.system, False, ours.Tally()
     for number, raw in source.lines():
         if not raw.strip():
             tally.line(raw)
@@ -71,7 +101,7 @@ def read(source: Source, wanted: Wanted) -> Iterator[Row]:
             record = _object(raw)
         except BadRow as exc:
             tally.line(raw)
-            yield Row(number, error=str(exc))
+            yield _Line(number, len(raw), system, str(exc))
             continue
         system = system or _system(record, number)
         if record.get("end") == ours.FORMAT:
@@ -83,12 +113,34 @@ def read(source: Source, wanted: Wanted) -> Iterator[Row]:
             ours.check(record)
             continue
         tally.counts[str(record.get("state", ""))] += 1
-        row = _row(number, record, system, wanted, now)
-        if not row.error and (first := source.seen.first(row.identities, number)) != number:
-            row = Row(number, error=f"it is the same as line {first}: {row.identities[-1][0].partition(' ')[2]}")
-        yield row
+        told = record if system == OURS else _told(partial(_owed, record, system), system)
+        yield _Line(number, len(raw), system, told)
     if system == OURS and not ended:
         raise BadRow("the file was cut off: its last line is missing")
+
+
+def _owed(record: Record, system: str) -> Owed:
+    owed: Owed = SYSTEMS[system].read(record)
+    return owed
+
+
+def _rows(lines: Sequence[_Line], source: Source, wanted: Wanted, now: datetime) -> list[Row]:
+    owed = [line.told for line in lines if isinstance(line.told, Owed)]
+    known = aliases.gathered(_calls(owed, wanted), people.trusted(BY))
+    made = []
+    for line in lines:
+        row = _row(line, wanted, now, known)
+        if not row.error and (first := source.seen.first(row.identities, line.number)) != line.number:
+            row = Row(line.number, error=f"it is the same as line {first}: {row.identities[-1][0].partition(' ')[2]}")
+        made.append(row)
+    return made
+
+
+def _calls(owed: Iterable[Owed], wanted: Wanted) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The calls that the rows become."""
+    for one in owed:
+        if isinstance(one.name, str) and one.state not in ENDED and not one.recurs:
+            yield wanted.names.get(one.name, one.name), one.data if isinstance(one.data, dict) else {}, ""
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -110,16 +162,25 @@ def _system(record: Record, number: int) -> str:
     raise BadRow(f"by line {number} it is not a file of {', '.join([OURS, *SYSTEMS])}; docs/migrating.md shows each")
 
 
-def _row(number: int, record: Record, system: str, wanted: Wanted, now: datetime) -> Row:
+def _row(line: _Line, wanted: Wanted, now: datetime, known: aliases.Gathered) -> Row:
+    what = line.told
+    if isinstance(what, Owed):
+        row = _told(partial(_foreign, Row(line.number, notes=what.notes), what, wanted, now, known), line.system)
+    elif isinstance(what, str):
+        row = what
+    else:
+        row = _told(lambda: Row(line.number, job=_own(what, wanted)), line.system)
+    return Row(line.number, error=row) if isinstance(row, str) else row
+
+
+def _told(does: Callable[[], Made], system: str) -> Made | str:
+    """What it gives, or why that row is a bad one."""
     try:
-        if system == OURS:
-            return Row(number, job=_own(record, wanted))
-        owed: Owed = SYSTEMS[system].read(record)
-        return _foreign(Row(number, notes=owed.notes), owed, wanted, now)
-    except (BadRow, LookupError, PayloadError, TypeError, ValueError) as exc:
-        return Row(number, error=str(exc.args[0] if exc.args else exc))
+        return does()
+    except (BadRow, LookupError, PayloadError, PermissionDenied, TypeError, ValueError) as exc:
+        return str(exc.args[0] if exc.args else exc)
     except (AttributeError, ArithmeticError, RecursionError) as exc:  # a text where an object belongs, and the like
-        return Row(number, error=f"it has not the shape of a row of {system}: {exc}")
+        return f"it has not the shape of a row of {system}: {exc}"
 
 
 def _own(record: Record, wanted: Wanted) -> Job:
@@ -131,12 +192,12 @@ def _own(record: Record, wanted: Wanted) -> Job:
     return made
 
 
-def _foreign(row: Row, owed: Owed, wanted: Wanted, now: datetime) -> Row:
+def _foreign(row: Row, owed: Owed, wanted: Wanted, now: datetime, known: aliases.Gathered) -> Row:
     if len(owed.key) > LONGEST_KEY:
         raise BadRow(f"its id has more than {LONGEST_KEY} letters")
     if owed.state == "running":
         raise BadRow("it was running, and how that ended is not in the file: stop its workers and export again")
-    if owed.state in ("succeeded", "cancelled"):
+    if owed.state in OVER:
         row.over, row.key = True, owed.key if owed.chosen else ""
         return row
     kind = _kind(owed.name, wanted)
@@ -157,7 +218,8 @@ def _foreign(row: Row, owed: Owed, wanted: Wanted, now: datetime) -> Row:
         wanted.names.get(owed.name, owed.name),
         args,
         named,
-        people.trusted("an import"),
+        people.trusted(BY),
+        known,
         queue=wanted.queue or None,
         priority=_priority(owed, wanted),
         unique_key=owed.key,

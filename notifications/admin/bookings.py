@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import path
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _, gettext_lazy
 
 from config.theme.pages import ModelAdmin, labelled
@@ -20,7 +19,7 @@ from notifications.admin.booking_filters import DayFilter, LocationFilter, Servi
 from notifications.admin.booking_verbs import VERBS
 from notifications.admin.bulk_changes import ToMany
 from notifications.admin.by_verb import ByVerb
-from notifications.admin.clocks import at_customer, at_venue
+from notifications.admin.clocks import at_customer, at_venue, listed
 from notifications.admin.days import OfADay
 from notifications.admin.masking import Masked, may_reveal
 from notifications.forms import BookingForm
@@ -70,7 +69,7 @@ class BookingAdmin(OfTenants, OfADay, Masked, ToMany, ByVerb, ModelAdmin[Booking
 
     @admin.display(description=gettext_lazy("starts, as its clocks show it"), ordering="starts_at")
     def start(self, booking: Booking) -> str:
-        return date_format(booking.local_start.replace(tzinfo=None), "SHORT_DATETIME_FORMAT")
+        return listed(booking.starts_at, booking.time_zone)
 
     @labelled(gettext_lazy("status"), LOOKS, "status")
     def stands(self, booking: Booking) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from django.utils import timezone
 from django.utils.formats import date_format
 
 from notifications.models import Booking, Payment
@@ -10,7 +11,13 @@ from notifications.models import Booking, Payment
 
 def clock(moment: datetime, zone: str) -> str:
     """As the clocks of the zone show it."""
-    return date_format(moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None), "SHORT_DATETIME_FORMAT")
+    return date_format(moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None), "DATETIME_FORMAT")
+
+
+def listed(moment: datetime, zone: str) -> str:
+    """As the clocks of the zone show it; the zone is named where it is not the reader's own."""
+    own = zone == timezone.get_current_timezone_name()
+    return clock(moment, zone) if own else f"{clock(moment, zone)} {city(zone)}"
 
 
 def city(zone: str) -> str:

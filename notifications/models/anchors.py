@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.formats import localize
 from django.utils.translation import gettext, gettext_lazy as _
 
 from notifications.models.columns import newest_of_tenant, tenant_field, zone_field
@@ -89,7 +90,7 @@ class Booking(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.service}, {self.local_start:%Y-%m-%d %H:%M} {self.time_zone}"
+        return f"{self.service}, {localize(self.local_start)} {self.time_zone}"
 
     @property
     def local_start(self) -> datetime:
@@ -162,7 +163,7 @@ class Payment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return gettext("{subject}, due {day}").format(subject=self.subject, day=self.due_on)
+        return gettext("{subject}, due {day}").format(subject=self.subject, day=localize(self.due_on))
 
 
 class ZoneDatabase(models.Model):

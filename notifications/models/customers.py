@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_lazy as _
 from phonenumber_field.modelfields import PhoneNumberField
 
@@ -127,7 +128,7 @@ class ConsentEvent(models.Model):
         ordering = ["-pk"]
 
     def __str__(self) -> str:
-        at = f"{timezone.localtime(self.at):%Y-%m-%d %H:%M}"
+        at = date_format(timezone.localtime(self.at), "DATETIME_FORMAT")
         said = "–" if self.granted is None else gettext("yes") if self.granted else gettext("no")
         return f"{at} {self.get_channel_display()}: {said} ({self.get_source_display()})"
 

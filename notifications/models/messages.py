@@ -5,6 +5,7 @@ from uuid import uuid4
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_lazy as _
 
 from notifications import privacy
@@ -201,6 +202,6 @@ class Trial(models.Model):
         ]
 
     def __str__(self) -> str:
-        at = f"{timezone.localtime(self.at):%Y-%m-%d %H:%M}"
+        at = date_format(timezone.localtime(self.at), "DATETIME_FORMAT")
         said = {"message": self.message, "channel": self.get_channel_display()}
         return gettext("{message} by {channel}, {at}").format(at=at, **said)

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 
 from jobs.ids import new_id
@@ -54,7 +55,7 @@ class Report(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.first_day} {self.zone} {self.language} {self.tenant}".strip()
+        return f"{self.kind} {localize(self.first_day)} {self.zone} {self.language} {self.tenant}".strip()
 
 
 class ReportMail(models.Model):

@@ -113,7 +113,7 @@ class Document:
     def about(self) -> list[str]:
         """When, of whom, and as of when."""
         counted = self.counted_at.astimezone(self.period.zone)
-        at = f"{date_format(counted, 'DATE_FORMAT')}, {date_format(counted, 'TIME_FORMAT')}"
+        at = date_format(counted, "DATETIME_FORMAT")
         running = self.counted_at < self.period.ends
         of = _("As of %(at)s; this time is not over yet") if running else _("As of %(at)s")
         whose = [_("Tenant: %s") % self.tenant] if self.tenant else []

@@ -40,7 +40,7 @@ class Section:
 
 
 def title(period: Period) -> str:
-    """Monday, 3 November 2025; Week 45 of 2025 (3 to 9 November 2025); November 2025."""
+    """Monday, 2025-11-03; Week 45 of 2025 (2025-11-03 to 2025-11-09); November 2025."""
     if period.kind == "day":
         return f"{date_format(period.first, 'l')}, {date_format(period.first, 'DATE_FORMAT')}"
     if period.kind == "month":

@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from jobs import batches, bulk_orders, groups, lanes, limits, pauses, pruner, queues, rates, turns, windows
+from jobs import batches, buckets, bulk_orders, groups, lanes, pauses, pruner, queues, rates, turns, windows
 from jobs.ids import new_id
 from jobs.listing import Selection
 from jobs.models import Job, JobEvent, KeyLimit, Order, Queue, TaskRate
@@ -74,7 +74,7 @@ def test_two_queues_do_not_draw_the_tokens_of_one_task_twice(monkeypatch: pytest
         make_job(queue=queue)
 
     def drawn(queue: str) -> int:
-        return len(rates.fill(queue, "probe.ok", limits.Rate(1, HOUR, 1)))
+        return len(rates.fill(queue, "probe.ok", buckets.Rate(1, HOUR, 1)))
 
     looked = Held(monkeypatch, lanes, "oldest")
     with looked.while_there(lambda: drawn("default")) as first:

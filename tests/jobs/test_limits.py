@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from hypothesis import given, strategies as st
 
-from jobs import limits
-from jobs.limits import Bucket, Rate
+from jobs import buckets, limits
+from jobs.buckets import Bucket, Rate
 from jobs.models import Queue
 from tests.jobs.races import TRANSACTIONAL, at_once, need_two_writers
 
@@ -28,7 +28,7 @@ def draws(rate: Rate, waits: list[timedelta], wanted: int) -> list[tuple[datetim
     bucket, now, drawn = Bucket(0, None), START, []
     for wait in waits:
         now += wait
-        bucket = limits.refilled(bucket, rate, now)
+        bucket = buckets.refilled(bucket, rate, now)
         taken = min(wanted, bucket.tokens)
         bucket = Bucket(bucket.tokens - taken, bucket.at)
         drawn.append((now, taken))
@@ -39,7 +39,7 @@ def test_a_token_is_never_made_twice_from_the_same_time() -> None:
     """Whoever rounds the time of a token down gives a little more each time: here one in ten."""
     rate, bucket, drawn = Rate(3, 10 * MICROSECOND, 10), Bucket(0, START), 0
     for n in range(1, 1_001):
-        full = limits.refilled(bucket, rate, START + n * MICROSECOND)
+        full = buckets.refilled(bucket, rate, START + n * MICROSECOND)
         drawn += full.tokens
         bucket = Bucket(0, full.at)
     assert drawn <= 300
@@ -61,16 +61,16 @@ def test_who_asks_often_gets_no_less_than_who_asks_once(rate, steps) -> None:
     end = START + steps * 7 * MICROSECOND
     often = empty
     for step in range(1, steps + 1):
-        often = limits.refilled(often, rate, START + step * 7 * MICROSECOND)
-    once = limits.refilled(empty, rate, end)
+        often = buckets.refilled(often, rate, START + step * 7 * MICROSECOND)
+    once = buckets.refilled(empty, rate, end)
     assert 0 <= once.tokens - often.tokens <= 1 + rate.count * steps // (rate.period // MICROSECOND)
 
 
 @given(rates, st.timedeltas(min_value=timedelta(), max_value=timedelta(days=365)))
 def test_a_clock_set_back_makes_no_tokens_and_does_not_stop_the_bucket(rate, back) -> None:
-    bucket = limits.refilled(Bucket(0, START), rate, START - back)
+    bucket = buckets.refilled(Bucket(0, START), rate, START - back)
     assert bucket == Bucket(0, START - back)
-    assert limits.refilled(bucket, rate, START - back + rate.period).tokens == min(rate.count, rate.burst)
+    assert buckets.refilled(bucket, rate, START - back + rate.period).tokens == min(rate.count, rate.burst)
 
 
 def test_a_hundred_a_second_are_a_hundred_a_second() -> None:

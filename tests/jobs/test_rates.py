@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from celery import shared_task
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.test import Client
 from django.utils import timezone
 
-from jobs import dispatcher, rates, windows
+from jobs import buckets, dispatcher, rates, windows
+from jobs.buckets import Rate
 from jobs.durable import Durable
-from jobs.limits import Rate
 from jobs.models import Job, TaskRate
 from tests import probes
 from tests.factories import make_job
@@ -47,13 +48,13 @@ def _nobody_ordered_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_celerys_words_for_a_rate(said: object, rate: Rate | None) -> None:
-    assert rates.parsed(said) == rate
+    assert buckets.parsed(said) == rate
 
 
 @pytest.mark.parametrize("said", ["often", "10/fortnight", "-1/s", "1/0/s", "/"])
 def test_other_words_are_refused(said: str) -> None:
     with pytest.raises(ValueError, match="rate_limit="):
-        rates.parsed(said)
+        buckets.parsed(said)
 
 
 def test_no_more_are_sent_than_the_rate_allows_and_others_are_not_held_up() -> None:
@@ -94,7 +95,14 @@ def test_an_order_of_celerys_control_holds_for_all_workers_until_the_next() -> N
 @pytest.mark.parametrize("said", ["99999999999/s", "0.00001/s", "1/0.1s"])
 def test_a_rate_that_no_bucket_keeps_is_refused_and_not_taken_for_none(said: str) -> None:
     with pytest.raises(ValueError, match="rate_limit="):
-        rates.parsed(said)
+        buckets.parsed(said)
+
+
+@pytest.mark.parametrize("said", ["99999999999/s", "0.00001/s", "1e3/s", "-1/s", "often"])
+def test_the_column_refuses_what_no_bucket_keeps(said: str) -> None:
+    with pytest.raises(ValidationError, match="Write for example 10/s"):
+        TaskRate(task="probe.ok", ordered=said).full_clean()
+    TaskRate(task="probe.ok", ordered="0.5/m").full_clean()
 
 
 def test_such_a_rate_written_past_us_does_not_stop_the_dispatch() -> None:

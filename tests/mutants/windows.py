@@ -154,14 +154,14 @@ FILL = [
     ),
     mutant(
         "rate: a clock set back makes tokens",
-        "jobs/limits.py:refilled",
+        "jobs/buckets.py:refilled",
         "return Bucket(min(bucket.tokens, rate.burst), now)",
         "return Bucket(rate.burst, now)",
         f"{LIMITS}test_a_clock_set_back_makes_no_tokens_and_does_not_stop_the_bucket",
     ),
     mutant(
         "rate: a token made twice from the same time",
-        "jobs/limits.py:refilled",
+        "jobs/buckets.py:refilled",
         "bucket.at + spent * MICROSECOND",
         "bucket.at + (spent - 1) * MICROSECOND",
         f"{LIMITS}test_a_token_is_never_made_twice_from_the_same_time",

@@ -11,7 +11,7 @@ function dashboard() {
   let still = false;
   let last = new Date();
 
-  const clock = (at) => at.toLocaleTimeString(document.documentElement.lang);
+  const clock = (at) => at.toLocaleTimeString(document.documentElement.lang, { hourCycle: "h23" });
   const say = (fresh) => {
     said.textContent = `${fresh ? said.dataset.fresh : said.dataset.stale} ${clock(last)}`;
   };
