@@ -92,7 +92,7 @@ INTENT = [
     mutant(
         "fence: superseded by a later reminder",
         f"{FENCE}:checks",
-        "(Reason.SUPERSEDED, ~Q(crowding.superseded(delivery))),",
+        "(Reason.SUPERSEDED, ~Q(Exists(crowding.superseding(delivery)))),",
         "",
         f"{CROWDED}test_after_an_outage_one_message_per_booking_goes_out_the_nearest_to_the_start",
     ),
