@@ -10,7 +10,7 @@ from notifications import bookings, outcomes, reconciler, reminders
 from notifications.channels.base import Busy, Refused
 from notifications.models import Booking, Consent, Delivery, ReminderRule, RuleOverride
 from notifications.why import asked, why
-from tests.factories import HOUR, MINUTE, alice, make_booking
+from tests.factories import HOUR, MINUTE, alice, make_booking, make_payment
 from tests.notifications.providers import Providers, providers as providers
 from tests.stories.conftest import Day
 
@@ -164,6 +164,24 @@ def test_the_next_channel_of_the_nearest_goes_and_that_of_the_other_does_not(day
     rows = booking.deliveries.exclude(rule__name__startswith="24").order_by("rule__offset", "channel")
     fates = [(row.channel, row.state, row.reason) for row in rows]
     assert sorted(fates) == [("email", "refused", ""), ("email", "skipped", "superseded"), ("sms", "sent", "")]
+
+
+def test_a_digest_says_of_each_bill_what_was_meant_for_last(day: Day, providers: Providers) -> None:
+    ReminderRule.objects.filter(anchor="payment_due").delete()
+    night = {"quiet_from": time(21), "quiet_until": time(8), "digest": True, "message": "payment_upcoming"}
+    for at in (time(7, 30), time(2, 30)):
+        ReminderRule.objects.create(name=f"{at}", anchor="payment_due", offset=0 * MINUTE, at_time=at, **night)
+    customer = alice()
+    for number in range(2):
+        make_payment(customer, due=EIGHT.date(), subject=f"Bill {number}")
+    day.goes_on_until(EIGHT + 2 * MINUTE, step=MINUTE / 4)
+    fates = Delivery.objects.filter(payment__isnull=False).values_list("rule__name", "state", "reason")
+    assert sorted(fates) == [
+        *[("02:30:00", "skipped", "superseded")] * 2,
+        ("07:30:00", "sent", ""),
+        ("07:30:00", "skipped", "in_digest"),
+    ]
+    assert len(providers["email"].taken) == 1
 
 
 def test_without_quiet_hours_what_somebody_has_made_due_at_once_all_goes(day: Day) -> None:
