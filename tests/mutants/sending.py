@@ -109,7 +109,7 @@ INTENT = [
         "notifications/crowding.py:told_instead",
         "(State.SENT, State.IN_DOUBT)",
         "(State.SENT, State.IN_DOUBT, State.PLANNED)",
-        f"{MORNING}test_nor_to_one_that_is_refused_whichever_is_looked_at_first",
+        f"{MORNING}test_nor_to_one_that_a_person_withdraws_while_its_provider_is_busy",
     ),
     mutant(
         "fence: by whoever ever held the job",
