@@ -55,11 +55,12 @@ class Changes:
         self._instead_of[delivery.pk] = instead_of
 
     def move(self, delivery: Delivery, window: Window) -> None:
-        delivery.send_at, delivery.useful_until = window.send_at, window.useful_until
+        _put(delivery, window)
         self._move.append(delivery)
 
     def restore(self, delivery: Delivery, window: Window, *, instead_of: Sequence[Delivery] = ()) -> None:
-        delivery.send_at, delivery.useful_until, delivery.reason = window.send_at, window.useful_until, ""
+        _put(delivery, window)
+        delivery.reason = ""
         self._restore.append(delivery)
         self._instead_of[delivery.pk] = instead_of
 
@@ -115,6 +116,11 @@ def _withdraw(deliveries: list[Delivery], reason: str, done: Plan) -> None:
             (done.withdrawn if delivery.fate == State.SKIPPED else done.in_flight).append(delivery)
 
 
+def _put(delivery: Delivery, window: Window) -> None:
+    delivery.send_at, delivery.useful_until = window.send_at, window.useful_until
+    delivery.moved_from = window.moved_from
+
+
 def _set_window(deliveries: list[Delivery], state: str) -> list[Delivery]:
     moved: list[Delivery] = []
     for start in range(0, len(deliveries), CHUNK):
@@ -122,7 +128,9 @@ def _set_window(deliveries: list[Delivery], state: str) -> list[Delivery]:
         send_at = ledger.ById({pk: delivery.send_at for pk, delivery in some.items()})
         until = ledger.ById({pk: delivery.useful_until for pk, delivery in some.items()})
         rows = in_order(Delivery.objects.filter(pk__in=some))
-        rows.filter(state=state).update(state=State.PLANNED, reason="", send_at=send_at, useful_until=until)
+        moved_from = ledger.ById({pk: delivery.moved_from for pk, delivery in some.items()})
+        window = {"send_at": send_at, "useful_until": until, "moved_from": moved_from}
+        rows.filter(state=state).update(state=State.PLANNED, reason="", **window)
         planned = set(rows.filter(state=State.PLANNED).values_list("pk", flat=True))
         moved += [delivery for pk, delivery in some.items() if pk in planned]
     return moved

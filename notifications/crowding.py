@@ -1,41 +1,85 @@
 """When a customer would get several messages at once: the most relevant one goes, and no more a day than the rule says.
 
-Used by the intent fence. The promise: after an outage there is one message per booking, the one nearest to the start;
-a cap per day holds exactly, because it is counted by whoever has the customer's row.
+Used by the intent fence. The promise: after an outage, and when quiet hours move several to one moment, there is one
+message per booking, the one nearest to the start, and the others give way only when the customer has it; a cap per day
+holds exactly, because it is counted by whoever has the customer's row.
 """
 
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, Q, Value
-from django.db.models.functions import Now
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, Now
 
+from jobs import ledger
 from notifications import reach
 from notifications.models import Customer, Delivery
 
 State, Reason = Delivery.State, Delivery.Reason
 TOLD = [State.SENDING, State.SENT, State.IN_DOUBT]  # the customer has it, or may have
+LOOK_AGAIN = timedelta(seconds=30)  # at a digest, or a more relevant message, that is being sent
 
 
-def superseded(delivery: Delivery) -> Exists:
-    """Whether a later reminder of the same is due already, and goes or went out.
+def superseding(delivery: Delivery) -> QuerySet[Delivery]:
+    """The more relevant messages about the same that are due already, and go or went out.
 
-    Only a message that is late can be: two rules for the same time both count, however their tolerance spreads them.
+    Of those of the same moment it is the one that the rules meant for later: quiet hours bring several together. Two
+    rules for the same time both count, however their tolerance spreads them. `outranks` is the same for the forecast.
     """
     name = "booking" if delivery.booking_id else "payment"
-    spread = ExpressionWrapper(Value(delivery.send_at) + F("rule__tolerance"), output_field=DateTimeField())
-    later = Delivery.objects.filter(
+    others = Delivery.objects.alias(meant=Coalesce("moved_from", "send_at")).filter(
         **{name: getattr(delivery, f"{name}_id")},
         revision=delivery.revision,
         rule__anchor=delivery.rule.anchor,
         rule__active=True,
         send_at__lte=Now(),
-        send_at__gt=spread,
+        send_at__gte=_moment(Value(delivery.send_at - delivery.rule.tolerance) - F("rule__tolerance")),
+        meant__gt=_moment(Value(delivery.meant_at) + F("rule__tolerance")),
     )
     if delivery.bulk_id:  # two messages to many say different things, however late
-        later = later.filter(bulk=delivery.bulk_id)
+        others = others.filter(bulk=delivery.bulk_id)
     goes = Q(state=State.PLANNED, useful_until__gt=Now()) & reach.reachable()
-    return Exists(later.filter(Q(state__in=TOLD) | Q(reason=Reason.IN_DIGEST) | goes))
+    told = Q(state__in=TOLD) & ~Q(outcome__in=Delivery.UNREACHED)
+    return others.filter(told | Q(reason=Reason.IN_DIGEST) | goes)
+
+
+def outranks(other: Delivery, late: Delivery) -> bool:
+    """Whether `other`, about the same anchor, takes the place of `late` once it is due. As `superseding` asks it.
+
+    A strict order by `meant_at`: no two give way to each other. One that quiet hours have brought forward from the
+    next morning does not silence what is due later that evening: it is no longer the same moment.
+    """
+    spread = other.rule.tolerance
+    return (
+        other.revision == late.revision
+        and other.rule.anchor == late.rule.anchor
+        and other.rule.active
+        and other.send_at >= late.send_at - late.rule.tolerance - spread
+        and other.meant_at > late.meant_at + spread
+        and (not late.bulk_id or other.bulk_id == late.bulk_id)
+    )
+
+
+def told_instead(delivery: Delivery) -> Delivery | None:
+    """The more relevant message that the customer has, or may have. None: it may still fail, and then this one goes."""
+    nearest_first = Coalesce("moved_from", "send_at").desc()
+    found = superseding(delivery).select_related("rule", "digest").order_by(nearest_first, "pk")
+    return next((other for other in found if other.fate in (State.SENT, State.IN_DOUBT)), None)
+
+
+def give_back(gone: Delivery) -> None:
+    """What may have given way to one that, as is known only now, the customer does not have. The fence decides anew."""
+    name = "booking" if gone.booking_id else "payment"
+    same = {name: getattr(gone, f"{name}_id"), "revision": gone.revision, "rule__anchor": gone.rule.anchor}
+    rows = Delivery.objects.filter(state=State.SKIPPED, reason=Reason.SUPERSEDED, useful_until__gt=Now())
+    found = list(rows.filter(**same).order_by("pk").values_list("pk", flat=True))
+    if found and rows.filter(pk__in=found).update(state=State.PLANNED, reason="", detail=""):
+        ledger.retry(found)
+
+
+def _moment(expression: Combinable) -> Combinable:
+    return ExpressionWrapper(expression, output_field=DateTimeField())
 
 
 def counts(delivery: Delivery) -> bool:

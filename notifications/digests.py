@@ -33,7 +33,8 @@ def gathered(lead: Delivery, now: datetime) -> list[Delivery]:
         others = Delivery.objects.filter(customer=lead.customer_id, channel=lead.channel, send_at__lt=ends)
         rows = _may_go_along(others.exclude(pk=lead.pk).exclude(payment=lead.payment_id))
     found: dict[int, Delivery] = {}
-    for one in rows.select_related("rule", "payment", "customer").order_by("send_at", "pk"):
+    chosen = rows.select_related("rule", "payment", "customer")
+    for one in sorted(chosen, key=lambda one: (one.meant_at, one.pk)):
         found[one.payment_id or 0] = one  # of several about one payment the last: it says most
     return sorted(found.values(), key=lambda one: (one.send_at, one.pk))
 

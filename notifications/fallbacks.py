@@ -69,6 +69,7 @@ def plan_next(delivery: Delivery, anchor: Booking | Payment, job_for: JobFor) ->
             fallback_of=delivery,
             send_at=delivery.send_at,  # when it was due: it is late by that much
             useful_until=delivery.useful_until,
+            moved_from=delivery.moved_from,
         )
         following.save(force_insert=True)
         ledger.enqueue(job_for(following))

@@ -92,7 +92,7 @@ def checks(delivery: Delivery, address: str) -> list[tuple[str, Q]]:
         (Reason.RULE_OFF, Q(Exists(rule)) & switched_on()),
         (Reason.TOO_LATE, Q(useful_until__gt=Now())),
         *reach.conditions(delivery.channel, address),
-        (Reason.SUPERSEDED, ~Q(crowding.superseded(delivery))),
+        (Reason.SUPERSEDED, ~Q(Exists(crowding.superseding(delivery)))),
     ]
 
 

@@ -43,7 +43,7 @@ class Outlook:
         self._by_anchor: dict[tuple[int | None, int | None], list[Delivery]] = {}
         for delivery in [*self.waiting, *self.told]:
             self._by_anchor.setdefault(_about(delivery), []).append(delivery)
-        self._went = {delivery.pk for delivery in self.told}
+        self._went = {delivery.pk for delivery in self.told if delivery.outcome not in Delivery.UNREACHED}
         queue = [(max(one.send_at, self.now), *_rank(one, one.send_at)) for one in self.waiting]
         heapify(queue)
         while queue:
@@ -55,6 +55,10 @@ class Outlook:
             loud = timing.out_of_quiet(at, delivery.send_at, delivery.useful_until, quiet)
             if loud is not None and loud > at:
                 heappush(queue, (loud, *_rank(delivery, loud)))
+                continue
+            if loud is not None and self._waits(delivery, at):
+                again = at + crowding.LOOK_AGAIN
+                heappush(queue, (again, *_rank(delivery, again)))
                 continue
             del self._open[pk]
             reason = self._why_not(delivery, at) if loud else Reason.QUIET_HOURS
@@ -68,7 +72,7 @@ class Outlook:
         """As the fence, in the order in which it tells."""
         if delivery.useful_until <= at:
             return Reason.TOO_LATE
-        if any(self._supersedes(other, delivery, at) for other in self._by_anchor[_about(delivery)]):
+        if any(other.pk in self._went for other in self._superseding(delivery, at)):
             return Reason.SUPERSEDED
         if delivery.rule.per_day is not None:
             begins, ends = crowding.local_day(at, delivery.customer.time_zone)
@@ -77,11 +81,19 @@ class Outlook:
                 return Reason.DAY_FULL
         return ""
 
-    def _supersedes(self, other: Delivery, late: Delivery, at: datetime) -> bool:
-        due = late.send_at + other.rule.tolerance < other.send_at <= at
-        if not due or other.rule.anchor != late.rule.anchor or other.revision != late.revision or not other.rule.active:
-            return False
-        return other.pk in self._went or (other.pk in self._open and other.useful_until > at)
+    def _waits(self, late: Delivery, at: datetime) -> bool:
+        """Whether a more relevant one goes, and nobody knows yet whether it did."""
+        others = self._superseding(late, at) if late.useful_until > at else []
+        return bool(others) and not any(other.pk in self._went for other in others)
+
+    def _superseding(self, late: Delivery, at: datetime) -> list[Delivery]:
+        others = (other for other in self._by_anchor[_about(late)] if other.send_at <= at)
+        return [
+            other
+            for other in others
+            if crowding.outranks(other, late)
+            and (other.pk in self._went or (other.pk in self._open and other.useful_until > at))
+        ]
 
     def _taken_along(self, lead: Delivery, at: datetime) -> Iterator[Fate]:
         """The parts of a digest, of several about one payment the last."""
@@ -89,7 +101,7 @@ class Outlook:
             return
         _, ends = crowding.local_day(at, lead.customer.time_zone)
         found: dict[int | None, Delivery] = {}
-        for other in sorted(self._open.values(), key=lambda one: (one.send_at, one.pk)):
+        for other in sorted(self._open.values(), key=lambda one: (one.meant_at, one.pk)):
             mine = other.channel == lead.channel and other.payment_id not in (None, lead.payment_id)
             if mine and other.rule.digest and other.rule.active and other.send_at < ends and other.useful_until > at:
                 found[other.payment_id] = other

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from jobs import ledger
 from jobs.durable import insist
-from notifications import digests, fallbacks, guarantees, reach
+from notifications import crowding, digests, fallbacks, guarantees, reach
 from notifications.channels.base import Receipt
 from notifications.fallbacks import JobFor
 from notifications.guarantees import COUNT
@@ -152,8 +152,9 @@ def _go_on(delivery: Delivery, parts: Parts, job_for: JobFor) -> None:
     """Each by its next channel. Not while another attempt may have been taken, nor beside what goes or went already."""
     if Delivery.objects.filter(pk=delivery.pk, state=State.SENT, doubts=0).exists():
         for part, anchor in parts:
-            if not fallbacks.reaches_otherwise(part, anchor):
-                fallbacks.plan_next(part, anchor, job_for)
+            reached = fallbacks.reaches_otherwise(part, anchor)
+            if not reached and not fallbacks.plan_next(part, anchor, job_for):
+                crowding.give_back(part)
 
 
 def _end_and_go_on(
@@ -173,6 +174,8 @@ def _end_and_go_on(
             transaction.set_rollback(True)
             return False
         digests.give_back(delivery)
+        if not following:
+            crowding.give_back(delivery)
         return True
 
 

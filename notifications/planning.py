@@ -208,7 +208,8 @@ class _Occurrence:
         self.done.kept += len(self.group) - len(planned)
 
     def _keep(self, current: Delivery, when: timing.Window) -> None:
-        if (current.send_at, current.useful_until) == (when.send_at, when.useful_until):
+        same = (current.send_at, current.useful_until) == (when.send_at, when.useful_until)
+        if same and (current.moved_from == when.moved_from or when.send_at <= self.now):
             self.done.kept += 1
         elif when.send_at <= self.now:
             self.changes.withdraw(current, Reason.LEAD_TIME_PAST)
@@ -232,6 +233,7 @@ class _Occurrence:
             occurrence=self.number,
             send_at=when.send_at,
             useful_until=when.useful_until,
+            moved_from=when.moved_from,
             created_at=self.now,
             state=State.SKIPPED if skip else State.PLANNED,
             reason=skip,

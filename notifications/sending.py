@@ -24,7 +24,6 @@ from notifications.outcomes import Intent
 from notifications.planning import Reason, State, still_unwanted
 
 BACKOFF, LONGEST_BACKOFF = 5, 900  # seconds: the first pause after a provider was busy, and the longest
-LOOK_AGAIN = timedelta(seconds=30)  # at a digest that is being sent
 REWRITTEN = 3  # times, when what belongs into a digest changes under the pen
 
 
@@ -52,7 +51,7 @@ def send(task: Durable, pk: str, job_for: JobFor) -> str:
     delivery, now = seen.delivery, seen.now
     digest = delivery.digest if delivery.reason == Reason.IN_DIGEST else None
     if digest is not None and digest.state in (State.SENDING, State.PLANNED):
-        raise Snooze(now + LOOK_AGAIN)  # it may be given back
+        raise Snooze(now + crowding.LOOK_AGAIN)  # it may be given back
     if delivery.state != State.PLANNED:
         return delivery.state
     if delivery.send_at > now:
@@ -126,7 +125,13 @@ def _explained(delivery: Delivery, job: Job, job_for: JobFor) -> str:
         return seen.delivery.state  # whoever decided that has said why
     if seen.delivery.send_at > seen.now:
         raise Snooze(seen.delivery.send_at)  # it was moved
-    return outcomes.skipped(seen.delivery, job_for, fence.why_not(delivery.pk, job))
+    reason, detail = fence.why_not(delivery.pk, job), ""
+    if reason == Reason.SUPERSEDED:
+        other = crowding.told_instead(seen.delivery)
+        if other is None:  # it goes, but may still fail
+            raise Snooze(seen.now + crowding.LOOK_AGAIN)
+        detail = other.rule.name
+    return outcomes.skipped(seen.delivery, job_for, reason, detail)
 
 
 def _handed_over(task: Durable, intent: Intent, message: Message) -> str:

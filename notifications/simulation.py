@@ -137,6 +137,7 @@ def _plan(
         elif delivery.state == State.PLANNED or delivery.pk in new:
             changed = new.pop(delivery.pk, delivery)
             delivery.send_at, delivery.useful_until = changed.send_at, changed.useful_until
+            delivery.moved_from = changed.moved_from
             walk.outlook.waiting.append(delivery)
         else:
             walk.settled.append(Fate(delivery, delivery.send_at, delivery.reason))

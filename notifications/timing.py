@@ -8,7 +8,7 @@ twice (clocks go back) means the first.
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -57,6 +57,7 @@ class Window:
 
     send_at: datetime
     useful_until: datetime
+    moved_from: datetime | None = field(default=None, compare=False)  # when it would go, but for quiet hours
 
 
 def around_start(
@@ -188,7 +189,7 @@ def settled(window: Window, quiet: Quiet | None, *, since: datetime, key: str, t
     earlier, later = span[0] - EARLY - tolerance + own, span[1] + own
     for at in (earlier, later) if quiet.how == "earlier" else (later, earlier):
         if since < at < window.useful_until and not quiet.covers(at):
-            return replace(window, send_at=at)
+            return replace(window, send_at=at, moved_from=spread.send_at)
     return None
 
 

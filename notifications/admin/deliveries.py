@@ -54,7 +54,7 @@ class DeliveryAdmin(OfTenants, Masked, ByCustomer, Undeletable, OfMany, WithVerb
         ("booking", "payment"),
         ("state", "reason"),
         "detail",
-        ("send_at", "useful_until"),
+        ("send_at", "useful_until", "moved_from"),
         ("intent_at", "sent_at"),
         ("outcome", "outcome_at"),
         ("doubts", "provider_id"),

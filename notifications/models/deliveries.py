@@ -1,6 +1,7 @@
 """Deliveries: one message to one recipient, and what became of it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
@@ -98,6 +99,9 @@ class Delivery(models.Model):
     detail = models.TextField(_("detail"), blank=True, help_text=_("what the provider or the error said"))
     send_at = models.DateTimeField(_("send at"))
     useful_until = models.DateTimeField(_("useful until"))
+    moved_from = models.DateTimeField(
+        _("moved from"), null=True, blank=True, help_text=_("when it would have gone out, but for quiet hours")
+    )
     token = models.PositiveIntegerField(_("token"), null=True, blank=True)  # of the attempt that wrote the intent
     intent_at = models.DateTimeField(_("intent at"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
@@ -188,6 +192,11 @@ class Delivery(models.Model):
     def __str__(self) -> str:
         said = {"rule": self.rule, "channel": self.get_channel_display(), "state": self.get_state_display()}
         return gettext("{rule} by {channel}: {state}").format(**said)
+
+    @property
+    def meant_at(self) -> datetime:
+        """When it would go out if there were no quiet hours: of two at one moment the later is the more relevant."""
+        return self.moved_from or self.send_at
 
     @property
     def fate(self) -> str:

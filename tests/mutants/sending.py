@@ -10,6 +10,7 @@ SENT, AT_FENCE, MEANWHILE, AT_ONCE = (
 )
 DIGESTED = "tests/notifications/test_digests.py::"
 CROWDED = "tests/notifications/test_crowding.py::"
+MORNING = "tests/stories/test_one_morning.py::"
 CHANGED = f"{MEANWHILE}test_what_changes_between_rendering_and_the_fence_is_not_sent"
 OURS = f"{MEANWHILE}test_the_fence_is_shut_to_a_worker_whose_job_was_taken_away"
 FIRST = f"{AT_ONCE}test_of_a_change_and_the_fence_at_once_the_second_sees_what_the_first_did"
@@ -92,9 +93,23 @@ INTENT = [
     mutant(
         "fence: superseded by a later reminder",
         f"{FENCE}:checks",
-        "(Reason.SUPERSEDED, ~Q(crowding.superseded(delivery))),",
+        "(Reason.SUPERSEDED, ~Q(Exists(crowding.superseding(delivery)))),",
         "",
         f"{CROWDED}test_after_an_outage_one_message_per_booking_goes_out_the_nearest_to_the_start",
+    ),
+    mutant(
+        "fence: two that quiet hours brought together",
+        "notifications/crowding.py:superseding",
+        'meant=Coalesce("moved_from", "send_at")',
+        'meant=Coalesce("send_at", "send_at")',
+        f"{MORNING}test_only_the_most_relevant_of_them_goes_and_the_other_says_so",
+    ),
+    mutant(
+        "superseded: by one that may still fail",
+        "notifications/crowding.py:told_instead",
+        "(State.SENT, State.IN_DOUBT)",
+        "(State.SENT, State.IN_DOUBT, State.PLANNED)",
+        f"{MORNING}test_nor_to_one_that_a_person_withdraws_while_its_provider_is_busy",
     ),
     mutant(
         "fence: by whoever ever held the job",
