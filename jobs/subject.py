@@ -13,22 +13,31 @@ if TYPE_CHECKING:
     from jobs.models import Job
 
 Fields = dict[str, str | int]
-_fields: ContextVar[Fields | None] = ContextVar("jobs_subject", default=None)
+_about: ContextVar[tuple["Job", str] | None] = ContextVar("jobs_subject", default=None)
 
 
 @contextmanager
 def of(job: "Job", worker: str) -> Iterator[None]:
-    """Lines in this block are about this job. No tenant and no arguments: they may tell who a customer is."""
-    said: Fields = {"job": str(job.pk), "task": job.name, "queue": job.queue, "attempt": job.token, "worker": worker}
-    if job.correlation_id:
-        said["correlation_id"] = job.correlation_id
-    before = _fields.set(said)
+    """Lines in this block are about this job. Nothing is read of it before a line asks: most jobs write one or none."""
+    before = _about.set((job, worker))
     try:
         yield
     finally:
-        _fields.reset(before)
+        _about.reset(before)
+
+
+def known() -> bool:
+    """Whether this thread works on a job."""
+    return _about.get() is not None
 
 
 def fields() -> Fields | None:
-    """Of the job of this thread. None: there is none."""
-    return _fields.get()
+    """Of the job of this thread. None: there is none. No tenant and no arguments: they may tell who a customer is."""
+    about = _about.get()
+    if about is None:
+        return None
+    job, worker = about
+    said: Fields = {"job": str(job.pk), "task": job.name, "queue": job.queue, "attempt": job.token, "worker": worker}
+    if job.correlation_id:
+        said["correlation_id"] = job.correlation_id
+    return said
