@@ -21,7 +21,8 @@ max_requests_jitter = 1_000
 limit_request_line = 8190  # the API answers itself when a query is too long, at 8,000
 control_socket_disable = True  # nothing here uses it, and a read-only container cannot create it
 accesslog = "-"
-access_log_format = "%(t)s %(m)s %(U)s %(s)s %(B)s bytes %(L)ss"  # no query string: it may hold a name
+# No query string: it may hold a name.
+access_log_format = "%(t)s %(m)s %(U)s %(s)s %(B)s bytes %(L)ss request=%({x-request-id}o)s"
 if os.environ.get("LOG_FORMAT") == "json":  # gunicorn's own lines as well
     logconfig_dict = {
         "version": 1,

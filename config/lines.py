@@ -61,7 +61,7 @@ def said(record: logging.LogRecord) -> str:
 
 def story(record: logging.LogRecord) -> Iterator[str]:
     """The error of a line, and what led to it, each with its places in the code; the first of them comes first."""
-    raised, told = _raised(record), record.name != OF_TASKS and subject.fields() is None
+    raised, told = _raised(record), record.name != OF_TASKS and not subject.known()
     chain: list[BaseException] = []
     while raised and raised not in chain:
         chain.append(raised)

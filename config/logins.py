@@ -1,11 +1,13 @@
 """How often one may try to log in, and call the API. Imported whole by `settings`.
 
 Too many wrong passwords for one name from one address refuse that pair for a while, the right password included. An
-address that has tried too many, whichever names it gave, waits as well (`lockout.py`). The count is in the database, so
-that all web processes know it. Names that nobody has are treated as the others.
+address that has tried too many, whichever names it gave, waits as well (`lockout.py`). Of IPv6 a network (/64) counts
+as one address. The count is in the database, so that all web processes know it. Names that nobody has are treated as
+the others.
 """
 
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 
 from django.http import HttpRequest
 
@@ -34,6 +36,21 @@ _BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 
 
 def client_address(request: HttpRequest) -> str:
-    """Where a request comes from. Of X-Forwarded-For the last entry is the proxy's; anybody can write the others."""
+    """Where a request comes from, as it is counted. Of X-Forwarded-For the last entry is the proxy's; anybody can write
+    the others.
+    """
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if _BEHIND_PROXY else ""
-    return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))
+    return _counted_as(forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", "")))
+
+
+def _counted_as(address: str) -> str:
+    """Of IPv6 the first address of its /64: one subscriber has all 2^64 of them. IPv4 within IPv6 is IPv4. What is no
+    address (a socket's empty name) stays as it is.
+    """
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or ip_network((int(found), 64), strict=False).network_address)

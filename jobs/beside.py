@@ -8,11 +8,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from jobs import subject
 from jobs.models import Job
 
 
 def keep(jobs: Sequence[Job]) -> None:
-    """After the jobs were inserted. One query, and one statement for each table; none without such rows."""
+    """After the jobs were inserted. One query, and one statement for each table; none without such rows.
+
+    Those with a unique key may be another's job: who asked for them finds out, and says so.
+    """
+    subject.makes([job.pk for job in jobs if job.unique_key is None])
     with_rows = {job.pk: job.beside for job in jobs if job.beside}
     if not with_rows:
         return

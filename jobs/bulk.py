@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import beside, keys
+from jobs import beside, keys, subject
 from jobs.ids import new_id
 from jobs.models import Job
 
@@ -50,6 +50,7 @@ def insert(template: Job, calls: Iterable[Arguments]) -> list[UUID]:
         else:
             marks = ", ".join(["%s"] * len(fields))
             cursor.executemany(f"INSERT INTO {Job._meta.db_table} ({columns}) VALUES ({marks})", list(rows))  # noqa: S608
+        subject.makes(ids)
     return ids
 
 

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Case, DateTimeField, Exists, F, Q, QuerySet, Value, When
 from django.db.models.functions import Greatest, Now
 
-from jobs import attempts, beside, canvas, keys, queues, signatures
+from jobs import attempts, beside, canvas, keys, queues, signatures, subject
 from jobs.expressions import HELD, Given, in_state, indexed
 from jobs.leases import LEASE, for_message
 from jobs.models import Attempt, Cancelled as Cancelled, Job as Job
@@ -38,8 +38,9 @@ def enqueue(job: Job) -> Job:
     same = Q(pk=job.pk)
     if job.unique_key is not None:
         same |= Q(unique_key=job.unique_key, tenant=job.tenant)
-    found = Job.objects.filter(same)
-    return found.order_by("created_at").first() or keys.first_with_key_of(job)
+    found = Job.objects.filter(same).order_by("created_at").first() or keys.first_with_key_of(job)
+    subject.makes([found.pk] if job.unique_key is not None else [])
+    return found
 
 
 def enqueue_many(jobs: Sequence[Job]) -> None:

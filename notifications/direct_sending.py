@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from jobs import ledger
 from jobs.durable import AWAY, Durable, Permanent, Snooze, Stop, insist
-from notifications import attachments, direct_words, guarantees, reach, wording
+from notifications import attachments, destinations, direct_words, guarantees, reach, wording
 from notifications.channels import CHANNELS
 from notifications.channels.base import Busy, Message, Receipt, Refused, Unknown
 from notifications.guarantees import QUARANTINE
@@ -86,7 +86,8 @@ def intend(row: DirectMessage, address: str, job: ledger.Job) -> bool:
         holds &= condition
     mine = DirectMessage.objects.filter(pk=row.pk)
     try:
-        if not mine.filter(holds).update(state=State.SENDING, token=job.token, intent_at=Now()):
+        intent = destinations.intended(row.channel, address) | {"token": job.token}
+        if not mine.filter(holds).update(state=State.SENDING, intent_at=Now(), **intent):
             return False
     except AWAY:  # it may be written; certainly nothing was sent
         _take_back(row, job.token)

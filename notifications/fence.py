@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from jobs import ledger
 from jobs.durable import AWAY, Stop, insist
-from notifications import crowding, digests, reach
+from notifications import crowding, destinations, digests, reach
 from notifications.channels.base import Busy
 from notifications.guarantees import QUARANTINE
 from notifications.models import Booking, Delivery, Payment, ReminderRule
@@ -37,7 +37,8 @@ def intend(delivery: Delivery, address: str, job: ledger.Job, *, content: str = 
             if crowding.day_is_full(delivery):
                 return False
             wanted = mine.filter(_still_wanted(delivery, address, job))
-            if not wanted.update(state=State.SENDING, token=job.token, intent_at=Now(), content=content):
+            intent = destinations.intended(delivery.channel, address) | {"token": job.token, "content": content}
+            if not wanted.update(state=State.SENDING, intent_at=Now(), **intent):
                 return False
             digests.take_along(delivery)
         if time.monotonic() - asked <= QUARANTINE.total_seconds():

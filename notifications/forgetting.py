@@ -34,7 +34,15 @@ NOBODY = "Former customer"  # stored, so it stays English
 FORGOTTEN = "forgotten"  # in place of an address, of which a message has one
 MONTH = timedelta(days=30)
 OPEN = (Payment.Status.OPEN, Payment.Status.DISPUTED)
-WORDLESS: dict[str, Any] = {"subject": "", "text": "", "html": "", "variables": {}, "metadata": {}, "detail": ""}
+WORDLESS: dict[str, Any] = {
+    "subject": "",
+    "text": "",
+    "html": "",
+    "variables": {},
+    "metadata": {},
+    "detail": "",
+    "sent_to": "",
+}
 LINKS = len(Channel.values) + 1  # of deliveries in place of one another, and of a digest: the most there are
 OVER = (Delivery.State.SENT, Delivery.State.REFUSED, Delivery.State.SKIPPED)
 
@@ -92,7 +100,7 @@ def _forget_words(customers: list[int]) -> None:
         some = keys[first : first + 500]
         OutboxMessage.objects.filter(key__in=some).update(to="", subject="", text="", html="")
         orders.forget_reasons([UUID(key) for key in some])
-    of_them.exclude(detail="").update(detail="")
+    of_them.exclude(detail="", sent_to="").update(detail="", sent_to="")
     direct.update(**WORDLESS)
     _logged(Customer, customers).update(object_repr=NOBODY)
     bookings, payments = (model.objects.filter(customer__in=customers) for model in (Booking, Payment))

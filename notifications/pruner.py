@@ -6,9 +6,10 @@ Started by beat every hour. The promise: what tells a customer's story, a delive
 from celery import shared_task
 
 from notifications import bulk, inbox
+from notifications.channels import breaker
 
 
 @shared_task(name="notifications.prune", ignore_result=True)
 def prune_all() -> int:
     """Returns the number of rows."""
-    return inbox.prune() + bulk.prune()
+    return inbox.prune() + bulk.prune() + breaker.prune()

@@ -181,6 +181,26 @@ def test_a_line_is_one_line_whatever_is_in_it() -> None:
     line.encode()
 
 
+class Unread:
+    """A job of which nobody may ask anything."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise AssertionError(f"read: {name}")
+
+
+def test_a_log_for_people_asks_nothing_of_a_job() -> None:
+    try:
+        raise ValueError(EMAIL)
+    except ValueError:
+        record = logging.LogRecord("shop.invoices", logging.ERROR, __file__, 1, "of no use", (), sys.exc_info())
+    job: Any = Unread()
+    with subject.of(job, "host:1"):
+        assert EMAIL not in Text().format(record)  # the words of what a task raised: it does know that there is a job
+        with pytest.raises(AssertionError, match="read: pk"):
+            Json().format(record)
+    assert not subject.known()
+
+
 def test_a_traceback_that_another_handler_wrote_is_not_taken_over() -> None:
     try:
         raise ValueError(EMAIL)

@@ -64,3 +64,35 @@ def test_behind_a_proxy_the_last_forwarded_address_counts_and_otherwise_none(mon
     monkeypatch.setattr(logins, "_BEHIND_PROXY", proxy)
     request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR="10.0.0.1, 203.0.113.9")
     assert logins.client_address(request) == address
+
+
+def test_one_who_has_many_addresses_of_ipv6_waits_all_the_same(olga: User) -> None:
+    for n in range(settings.AXES_FAILURE_LIMIT):
+        attempt("olga", address=f"2001:db8:1:2:{n}::{n}")
+    assert attempt("olga", "right", address="2001:db8:1:2:ffff::1").status_code == 429
+    assert attempt("olga", "right", address="2001:db8:1:3::1").status_code == 302
+
+
+def test_names_tried_from_all_over_a_network_of_ipv6_are_counted_together(olga: User, settings) -> None:
+    settings.LOGIN_ATTEMPTS_OF_ADDRESS = 8
+    for n in range(8):
+        attempt(f"name{n}", address=f"2001:db8:1:2::{n}")
+    assert attempt("olga", "right", address="2001:db8:1:2::ffff").status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::FFFF:c000:0201", "192.0.2.1"),
+        ("2001:DB8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("::1", "::"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_what_counts_of_an_address(address: str, counted: str) -> None:
+    assert logins.client_address(RequestFactory().get("/", REMOTE_ADDR=address)) == counted

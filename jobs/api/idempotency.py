@@ -18,12 +18,12 @@ from uuid import UUID
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Q, QuerySet, Value
-from django.db.models.functions import Concat, Now
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 
-from jobs.access import ApiKey, IdempotentRequest
+from jobs.access import IdempotentRequest
 from jobs.api.problems import Problem, answer
 from jobs.ids import new_id
 
@@ -40,9 +40,33 @@ FORGOTTEN = (
 )
 
 ROTATED = (
-    "This Idempotency-Key was sent with the key that this one replaces, or that replaces it. Ask with that key for "
-    "its answer, or look at what there is now and take a new one."
+    "This Idempotency-Key was sent with a key that this one came from by rotation, or that came from it. Ask with that "
+    "key for its answer, or look at what there is now and take a new one."
 )
+
+# A key replaces one and is replaced by one, so its line is all before it and all after it; each step is one look into
+# an index. As far as 100 links: a rotation every half an hour for as long as answers are kept. A rotation gives the
+# next key the same tenants; one that has others is not of the line.
+OF_THE_LINE = """
+WITH RECURSIVE older(id, replaces_id, tenants, links) AS (
+    SELECT id, replaces_id, tenants, 0 FROM jobs_apikey WHERE prefix = %s
+    UNION ALL
+    SELECT found.id, found.replaces_id, found.tenants, links + 1
+    FROM older JOIN jobs_apikey AS found ON found.id = older.replaces_id AND found.tenants = older.tenants
+    WHERE links < 100
+), newer(id, tenants, links) AS (
+    SELECT id, tenants, 0 FROM jobs_apikey WHERE prefix = %s
+    UNION ALL
+    SELECT found.id, found.tenants, links + 1
+    FROM newer JOIN jobs_apikey AS found ON found.replaces_id = newer.id AND found.tenants = newer.tenants
+    WHERE links < 100
+), others(id) AS (
+    SELECT id FROM older WHERE links > 0 UNION ALL SELECT id FROM newer WHERE links > 0
+)
+SELECT 1 FROM others JOIN jobs_apikey USING (id)
+JOIN jobs_idempotentrequest AS asked ON asked.caller = 'key:' || jobs_apikey.prefix AND asked.key = %s
+LIMIT 1
+"""
 
 Act = Callable[[], HttpResponse]
 
@@ -110,16 +134,16 @@ def once(request: HttpRequest, caller: str, key: str, raw: bytes, act: Act) -> H
 
 
 def _rotated(caller: str, key: str) -> bool:
-    """Whether the caller asked before, with the key before this one or after it. Their answers are sealed by those.
+    """Whether the caller asked before, with another key of the same line of rotations. Its answer is sealed by that.
 
     After our own row is written: of two requests at once at least one finds the other.
     """
     kind, _colon, prefix = caller.partition(":")
     if kind != "key":
         return False
-    others = ApiKey.objects.filter(Q(successor__prefix=prefix) | Q(replaces__prefix=prefix))
-    names = others.annotate(caller=Concat(Value("key:"), "prefix")).values("caller")
-    return IdempotentRequest.objects.filter(key=key, caller__in=names).exists()
+    with connection.cursor() as cursor:
+        cursor.execute(OF_THE_LINE, [prefix, prefix, key])
+        return cursor.fetchone() is not None
 
 
 def _at_work() -> Problem:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field, StrictBool
 
-from jobs import keys, ledger, orders
+from jobs import keys, ledger, orders, subject
 from jobs.api import filters
 from jobs.api.asked import Asked, WhyInQuery
 from jobs.api.callers import Caller, caller, needs
@@ -88,6 +88,8 @@ def create_jobs(request: HttpRequest, calls: Calls) -> Any:
     results = [_result(n, row, first) for n, row in enumerate(rows)]
     if calls.all_or_none and (bad := next((one for one in results if one["problem"]), None)):
         raise Problem(bad["problem"]["status"], f"jobs.{bad['index']}: {bad['problem']['detail']}")
+    keyed = [row.unique_key is not None if isinstance(row, Job) else False for row in rows]
+    subject.makes([one["id"] for one, has_key in zip(results, keyed, strict=True) if has_key and one["id"]])
     told = [one["result"] for one in results]
     return {"results": results} | {word: told.count(word) for word in ("created", "existing", "refused")}
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from jobs.ids import parsed
-from notifications import consent, direct_ends, doubts, outcomes, reach, reminders
+from notifications import consent, destinations, direct_ends, doubts, outcomes, reach, reminders
 from notifications.models import Delivery, DirectMessage, ProviderEvent, Suppression
 
 Outcome, Cause = Delivery.Outcome, Suppression.Cause
@@ -81,13 +81,16 @@ def _message(event: Event) -> Delivery | DirectMessage | None:
 
 
 def _place(event: Event, message: Delivery | DirectMessage | None) -> tuple[str, str] | None:
-    """The channel and the address that must not be used any more; where only the message was named, the message's."""
-    if event.channel and event.address:
-        return event.channel, event.address
-    if message is None:
+    """The channel and the address that must not be used any more. Where only the message was named: the customer's, if
+    that is where the message went. An address that they had then and have no more is not known, and bars nobody.
+    """
+    channel = event.channel or (message.channel if message else "")
+    if event.address and channel in reach.COLUMNS:
+        return channel, event.address
+    if message is None or message.channel not in reach.COLUMNS:
         return None
     address = message.customer.address(message.channel) if message.customer else getattr(message, "address", "")
-    return (message.channel, address) if address and message.channel in reach.COLUMNS else None
+    return (message.channel, address) if address and destinations.went_to(message, address) else None
 
 
 def _outcome(message: Delivery | DirectMessage, event: Event) -> None:

@@ -24,6 +24,8 @@ from notifications.channels.base import Busy, Down, Refused, Throttled, Unknown
 from notifications.models import Breaker
 
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
+KEEP = timedelta(days=30)  # the row of a receiver that has neither failed nor come back since
+CHUNK = 1000  # rows that one DELETE takes
 HOOK = "webhook"  # how the names of receivers begin, see `webhook.provider`
 logger = logging.getLogger(__name__)
 _seen = local()  # .clean: the providers without a failure when last asked, so that a success writes nothing
@@ -48,7 +50,7 @@ def ready(provider: str) -> None:
     wait = since + timedelta(seconds=settings.BREAKER_SECONDS) - row.now
     if wait <= timedelta():
         mine = Breaker.objects.filter(provider=provider, state=row.state, opened_at=row.opened_at)
-        if mine.update(state=HALF_OPEN, opened_at=Now()):
+        if mine.update(state=HALF_OPEN, opened_at=Now(), changed_at=Now()):
             return
         wait = timedelta(seconds=settings.BREAKER_SECONDS)
     # Spread out: whoever waits must not come back in the same second.
@@ -86,13 +88,14 @@ def _record(verb: Callable[[str], None], provider: str) -> None:
 def _failed(provider: str) -> None:
     _clean().discard(provider)
     count = F("failures") + 1
-    opens = {"opened_at": Now(), "failures": count}
+    opens = {"opened_at": Now(), "changed_at": Now(), "failures": count}
     watched = Breaker.objects.filter(provider=provider)
     if watched.filter(state=HALF_OPEN).update(state=OPEN, **opens):
         return
     counted = {
         "failures": count,
         "successes": 0,
+        "changed_at": Now(),
         "state": Case(When(failures__gte=settings.BREAKER_FAILURES - 1, then=Value(OPEN)), default=Value(CLOSED)),
         "opened_at": Case(When(failures__gte=settings.BREAKER_FAILURES - 1, then=Now()), default=F("opened_at")),
     }
@@ -107,7 +110,7 @@ def _worked(provider: str) -> None:
     if provider in _clean():
         return
     rows = Breaker.objects.filter(provider=provider, state__in=[CLOSED, HALF_OPEN])
-    rows.update(state=CLOSED, failures=0, successes=F("successes") + 1)
+    rows.update(state=CLOSED, failures=0, successes=F("successes") + 1, changed_at=Now())
 
 
 def states() -> Counter[tuple[str, str]]:
@@ -130,4 +133,18 @@ def _clean() -> set[str]:
 def close(providers: Iterable[str]) -> int:
     """A person knows that they work again. Returns how many were not closed."""
     rows = Breaker.objects.filter(provider__in=list(providers)).exclude(state=CLOSED)
-    return rows.update(state=CLOSED, failures=0)
+    return rows.update(state=CLOSED, failures=0, changed_at=Now())
+
+
+def prune() -> int:
+    """Delete the closed rows of receivers about which nothing was written for long: without a row they are as closed.
+    Returns how many. Each DELETE asks again, so that one that fails or opens meanwhile stays.
+    """
+    of_receivers = Breaker.objects.filter(provider__startswith=f"{HOOK} ")
+    old = of_receivers.filter(state=CLOSED, changed_at__lt=Now() - KEEP).order_by()
+    gone = 0
+    while chunk := list(old.values_list("pk", flat=True)[:CHUNK]):
+        gone += old.filter(pk__in=chunk).delete()[0]
+        if len(chunk) < CHUNK:
+            break
+    return gone

@@ -109,6 +109,9 @@ class Delivery(models.Model):
     content = models.CharField(
         _("content"), max_length=64, blank=True, help_text=_("SHA-256 of what was handed over: subject, text, HTML")
     )
+    sent_to = models.CharField(
+        _("sent to"), max_length=32, blank=True, help_text=_("a code of the address, which is not kept here")
+    )
     doubts = models.PositiveSmallIntegerField(
         _("doubts"), default=0, help_text=_("attempts of which nobody knows what became")
     )

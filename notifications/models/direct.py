@@ -58,6 +58,9 @@ class DirectMessage(models.Model):
     intent_at = models.DateTimeField(_("intent at"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
     provider_id = models.CharField(_("provider id"), max_length=255, blank=True)
+    sent_to = models.CharField(
+        _("sent to"), max_length=32, blank=True, help_text=_("a code of the address, which is not kept here")
+    )
     doubts = models.PositiveSmallIntegerField(_("doubts"), default=0)
     outcome = models.CharField(
         _("outcome"),

@@ -114,6 +114,7 @@ class Breaker(models.Model):
     failures = models.PositiveIntegerField(_("failures"), default=0)
     successes = models.PositiveIntegerField(_("successes"), default=0)
     opened_at = models.DateTimeField(_("opened at"), null=True, blank=True)
+    changed_at = models.DateTimeField(_("changed at"), default=timezone.now)
 
     class Meta:
         verbose_name = _("breaker")

@@ -35,6 +35,17 @@ def test_an_address_is_limited_whatever_keys_it_tries(settings: object) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("one_moment")
+def test_a_network_of_ipv6_is_limited_as_one_address(settings: object) -> None:
+    settings.API_RATE_OF_ADDRESS = 3  # type: ignore[attr-defined]
+    caller, codes = program("jobs:read"), []
+    for address in [f"2001:db8:{network}::{n}" for network in (8, 9) for n in range(4)]:
+        caller.client.defaults["REMOTE_ADDR"] = address
+        codes.append(caller.get("jobs").status_code)
+    assert codes == [200, 200, 200, 429] * 2
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("one_moment")
 def test_a_refused_call_costs_no_query(django_assert_num_queries: Callable[..., object], settings: object) -> None:
     settings.API_RATE_OF_ADDRESS = 1  # type: ignore[attr-defined]
     caller = program("jobs:read")

@@ -167,7 +167,7 @@ INTENT = [
     mutant(
         "intent: no intent",
         INTEND,
-        "wanted.update(state=State.SENDING, token=job.token, intent_at=Now(), content=content)",
+        "wanted.update(state=State.SENDING, intent_at=Now(), **intent)",
         "wanted.exists()",
         f"{AT_ONCE}test_a_change_while_the_provider_is_called_hears_that_it_is_in_flight",
     ),
