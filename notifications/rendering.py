@@ -42,14 +42,14 @@ def render(
     """
     voice = _most_pressing(delivery)
     customer, channel, rule = delivery.customer, delivery.channel, overrides.rule_of(voice)
-    facts = facts_of(voice.anchor, customer, payments=payments, now=now)
+    said_by = own or _words(delivery, rule.message)
+    facts = facts_of(voice.anchor, customer, payments=payments, now=now, words_in=said_by.locale)
     facts["level"] = rule.level + voice.occurrence
     if channel == Channel.EMAIL:
         facts |= _unsubscribing(customer)
     if harmless:
         facts |= {name: settings.PUBLIC_URL for name in ("confirm_url", "unsubscribe_url") if facts.get(name)}
-    said = (own or _words(delivery, rule.message)).say(facts)
-    return _message(delivery, said, facts, now or timezone.now())
+    return _message(delivery, said_by.say(facts), facts, now or timezone.now())
 
 
 def _most_pressing(delivery: Delivery) -> Delivery:
@@ -96,13 +96,23 @@ def _message(delivery: Delivery, said: Words, facts: dict[str, Any], now: dateti
 
 
 def facts_of(
-    anchor: Booking | Payment, customer: Customer, *, payments: Sequence[Payment] = (), now: datetime | None = None
+    anchor: Booking | Payment,
+    customer: Customer,
+    *,
+    payments: Sequence[Payment] = (),
+    now: datetime | None = None,
+    words_in: str = "",
 ) -> dict[str, Any]:
     """What words may say, already in the customer's language. Plain values: words get no hold of the tables.
+
+    `words_in` is the locale of the words. Where there are none in the customer's language, dates and amounts are in
+    that of the words: nobody is told "your appointment, dans 60 minutes".
 
     What there is not is None and never an empty text: to Liquid that is as true as any other.
     """
     locale = _locale(customer.locale)
+    if words_in and _locale(words_in).language != locale.language:
+        locale = _locale(words_in)
     facts: dict[str, Any] = {"customer": {"name": customer.name}, "locale": str(locale).replace("_", "-"), "level": 0}
     facts |= {"unsubscribe_url": None, "unsubscribe_text": None}
     if isinstance(anchor, Booking):
