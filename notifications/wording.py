@@ -103,6 +103,16 @@ def known() -> set[str]:
     return {path.name for path in FOLDER.iterdir() if path.is_dir()}
 
 
+def ours(message: str, channel: str, locale: str) -> Words | None:
+    """The words that come with Punctual, in exactly this language; None where there are none, whatever is asked."""
+    return _shipped(message, channel, locale) if channel in Channel.values else None
+
+
+def languages(message: str) -> list[str]:
+    """In which a message that comes with Punctual is written."""
+    return sorted(path.name for path in (FOLDER / message).iterdir() if path.is_dir())
+
+
 def unsaid(message: str, channels: Sequence[str], tenant: str = "") -> list[str]:
     """The channels by which there are no words for this message, in no language. With a `tenant`: none it may use."""
     rows = MessageTemplate.objects.filter(message=message)
