@@ -13,7 +13,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_timedelta, get_timezone_name
+from babel.dates import (
+    format_date,
+    format_datetime,
+    format_time,
+    format_timedelta,
+    get_datetime_format,
+    get_timezone_name,
+)
 from django.conf import settings
 from django.utils import timezone, translation
 from django.utils.translation import gettext
@@ -129,15 +136,21 @@ def _of_booking(booking: Booking, customer: Customer, locale: Locale, now: datet
             "location": booking.location or None,
             "confirmed": bool(booking.confirmed_at),
         },
-        "starts": format_datetime(booking.starts_at, "full", tzinfo=venue, locale=locale),
+        "starts": _moment(booking.starts_at, venue, locale),
         "starts_short": _plain(format_datetime(booking.starts_at, "short", tzinfo=venue, locale=locale)),
-        "starts_for_customer": format_datetime(booking.starts_at, "full", tzinfo=own, locale=locale)
-        if differs
-        else None,
+        "starts_for_customer": _moment(booking.starts_at, own, locale) if differs else None,
         "starts_in": format_timedelta(booking.starts_at - now, add_direction=True, threshold=1.5, locale=locale),
         "zone": get_timezone_name(booking.starts_at.astimezone(venue), locale=locale),
         "confirm_url": links.confirm_url(booking) if not booking.confirmed_at and booking.starts_at > now else None,
     }
+
+
+def _moment(at: datetime, zone: ZoneInfo, locale: Locale) -> str:
+    """Day, time and zone, without the seconds that a locale's own full form has: "Monday, 2 March 2027, 14:00 ..."."""
+    there = at.astimezone(zone)
+    clock = f"{format_time(there, 'short', locale=locale)} {get_timezone_name(there, locale=locale)}"
+    both = str(get_datetime_format("full", locale=locale)).replace("'", "")
+    return both.format(clock, format_date(there, "full", locale=locale))
 
 
 def _of_payment(payment: Payment, locale: Locale) -> dict[str, Any]:
