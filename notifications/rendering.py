@@ -13,7 +13,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_timedelta, get_timezone_name
+from babel.dates import (
+    format_date,
+    format_datetime,
+    format_time,
+    format_timedelta,
+    get_datetime_format,
+    get_timezone_name,
+)
 from django.conf import settings
 from django.utils import timezone, translation
 from django.utils.translation import gettext
@@ -42,14 +49,14 @@ def render(
     """
     voice = _most_pressing(delivery)
     customer, channel, rule = delivery.customer, delivery.channel, overrides.rule_of(voice)
-    facts = facts_of(voice.anchor, customer, payments=payments, now=now)
+    said_by = own or _words(delivery, rule.message)
+    facts = facts_of(voice.anchor, customer, payments=payments, now=now, words_in=said_by.locale)
     facts["level"] = rule.level + voice.occurrence
     if channel == Channel.EMAIL:
         facts |= _unsubscribing(customer)
     if harmless:
         facts |= {name: settings.PUBLIC_URL for name in ("confirm_url", "unsubscribe_url") if facts.get(name)}
-    said = (own or _words(delivery, rule.message)).say(facts)
-    return _message(delivery, said, facts, now or timezone.now())
+    return _message(delivery, said_by.say(facts), facts, now or timezone.now())
 
 
 def _most_pressing(delivery: Delivery) -> Delivery:
@@ -96,13 +103,23 @@ def _message(delivery: Delivery, said: Words, facts: dict[str, Any], now: dateti
 
 
 def facts_of(
-    anchor: Booking | Payment, customer: Customer, *, payments: Sequence[Payment] = (), now: datetime | None = None
+    anchor: Booking | Payment,
+    customer: Customer,
+    *,
+    payments: Sequence[Payment] = (),
+    now: datetime | None = None,
+    words_in: str = "",
 ) -> dict[str, Any]:
     """What words may say, already in the customer's language. Plain values: words get no hold of the tables.
+
+    `words_in` is the locale of the words. Where there are none in the customer's language, dates and amounts are in
+    that of the words: nobody is told "your appointment, dans 60 minutes".
 
     What there is not is None and never an empty text: to Liquid that is as true as any other.
     """
     locale = _locale(customer.locale)
+    if words_in and _locale(words_in).language != locale.language:
+        locale = _locale(words_in)
     facts: dict[str, Any] = {"customer": {"name": customer.name}, "locale": str(locale).replace("_", "-"), "level": 0}
     facts |= {"unsubscribe_url": None, "unsubscribe_text": None}
     if isinstance(anchor, Booking):
@@ -119,15 +136,21 @@ def _of_booking(booking: Booking, customer: Customer, locale: Locale, now: datet
             "location": booking.location or None,
             "confirmed": bool(booking.confirmed_at),
         },
-        "starts": format_datetime(booking.starts_at, "full", tzinfo=venue, locale=locale),
+        "starts": _moment(booking.starts_at, venue, locale),
         "starts_short": _plain(format_datetime(booking.starts_at, "short", tzinfo=venue, locale=locale)),
-        "starts_for_customer": format_datetime(booking.starts_at, "full", tzinfo=own, locale=locale)
-        if differs
-        else None,
+        "starts_for_customer": _moment(booking.starts_at, own, locale) if differs else None,
         "starts_in": format_timedelta(booking.starts_at - now, add_direction=True, threshold=1.5, locale=locale),
         "zone": get_timezone_name(booking.starts_at.astimezone(venue), locale=locale),
         "confirm_url": links.confirm_url(booking) if not booking.confirmed_at and booking.starts_at > now else None,
     }
+
+
+def _moment(at: datetime, zone: ZoneInfo, locale: Locale) -> str:
+    """Day, time and zone, without the seconds that a locale's own full form has: "Monday, 2 March 2027, 14:00 ..."."""
+    there = at.astimezone(zone)
+    clock = f"{format_time(there, 'short', locale=locale)} {get_timezone_name(there, locale=locale)}"
+    both = str(get_datetime_format("full", locale=locale)).replace("'", "")
+    return both.format(clock, format_date(there, "full", locale=locale))
 
 
 def _of_payment(payment: Payment, locale: Locale) -> dict[str, Any]:

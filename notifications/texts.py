@@ -44,7 +44,7 @@ def check(template: MessageTemplate) -> None:
     """Said with an example, by the code that sends."""
     template.clean_fields(exclude={"changed_at"})
     told: dict[str, list[str]] = defaultdict(list)
-    own = Words(template.subject, template.text, template.html)
+    own = Words(template.subject, template.text, template.html, template.locale)
     for wrong in wording.check(template.channel, own, example(template.message, template.locale)):
         part, _colon, why = wrong.partition(": ")
         told[part if part in PARTS else "text"].append(why or wrong)

@@ -49,7 +49,7 @@ def written(template: MessageTemplate, anchor: Booking | Payment, *, marked: boo
         revision=anchor.revision,
         **{"booking" if of_booking else "payment": anchor},
     )
-    own = Words(template.subject, template.text, template.html)
+    own = Words(template.subject, template.text, template.html, template.locale)
     return rendering.render(delivery, own=_marked(own, template.channel) if marked else own, harmless=True)
 
 
@@ -111,7 +111,7 @@ def _marked(own: Words, channel: str) -> Words:
     if channel == Channel.SMS:
         return replace(own, text=f"{MARK}: {own.text}")
     html = f"<p><strong>{MARK}: {BANNER}</strong></p>\n{own.html}" if own.html.strip() else ""
-    return Words(f"[{MARK}] {own.subject}", f"{MARK}: {BANNER}\n\n{own.text}", html)
+    return Words(f"[{MARK}] {own.subject}", f"{MARK}: {BANNER}\n\n{own.text}", html, own.locale)
 
 
 def _harmless(message: Message, channel: str, address: str, anchor: Booking | Payment) -> Message:

@@ -7,7 +7,7 @@ owner who writes one language wants to be heard in it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -52,6 +52,7 @@ class Words:
     subject: str
     text: str
     html: str = ""
+    locale: str = field(default="", compare=False)  # in which they are written; empty: nobody knows
 
     def say(self, facts: dict[str, Any]) -> "Words":
         """The same with the facts. Raises BadTemplate."""
@@ -77,14 +78,18 @@ def words(
     own = {row.locale.lower(): row for row in sorted(rows, key=lambda row: row.tenant)}
     for name in _locales(locale):
         if name in own:
-            return Words(own[name].subject, own[name].text, own[name].html)
+            return _stored(own[name])
         shipped = _shipped(message, channel, name)
         if shipped:
-            return shipped
+            return replace(shipped, locale=name)
     for name in [*_locales(settings.LANGUAGE_CODE), *sorted(own)]:
         if name in own:
-            return Words(own[name].subject, own[name].text, own[name].html)
+            return _stored(own[name])
     raise BadTemplate(f"There are no words for {message!r} by {channel}. Write them under Message templates.")
+
+
+def _stored(row: MessageTemplate) -> Words:
+    return Words(row.subject, row.text, row.html, row.locale)
 
 
 def of_bulk(message: dict[str, Any], channel: str) -> Words:
@@ -96,6 +101,16 @@ def of_bulk(message: dict[str, Any], channel: str) -> Words:
 def known() -> set[str]:
     """The messages that come with Punctual."""
     return {path.name for path in FOLDER.iterdir() if path.is_dir()}
+
+
+def ours(message: str, channel: str, locale: str) -> Words | None:
+    """The words that come with Punctual, in exactly this language; None where there are none, whatever is asked."""
+    return _shipped(message, channel, locale) if channel in Channel.values else None
+
+
+def languages(message: str) -> list[str]:
+    """In which a message that comes with Punctual is written."""
+    return sorted(path.name for path in (FOLDER / message).iterdir() if path.is_dir())
 
 
 def unsaid(message: str, channels: Sequence[str], tenant: str = "") -> list[str]:

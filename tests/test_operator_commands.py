@@ -78,6 +78,7 @@ def test_config_shows_a_person_what_is_asked_for(here: Installation) -> None:
 def test_health_is_well_with_a_worker_and_a_tick_and_not_without() -> None:
     code, says = health.refuses()
     assert code == 1 and says.startswith("Not well: workers. Start workers, clock and beat")
+    assert "the broker does not answer" in says  # its absence looks like theirs
     crews.tell("a@host", ["default"], 2, scalable=True)
     ticks.look("clock")
     told = {one["check"]: one for one in health.lines()}

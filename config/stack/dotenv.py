@@ -5,6 +5,7 @@ Used by stack.py. Promise: an existing file is never changed, and nobody else ca
 
 import os
 import secrets
+import zoneinfo
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ SECRET_KEY={secret_key}
 
 # Opens Flower (the workers' monitor); the user name is "flower".
 FLOWER_PASSWORD={flower_password}
+
+# The zone of venues and customers that name none: this machine's. "14:00" in the admin is 14:00 there.
+TIME_ZONE={time_zone}
 
 # Where the web server, Flower and the bundled broker listen, all on 127.0.0.1.
 #PORT=8000
@@ -46,9 +50,20 @@ def read(file: Path) -> dict[str, str]:
     return {name: str(value) for name, value in FromFile.ENVIRON.items()}
 
 
+def zone_of_machine(localtime: Path = Path("/etc/localtime")) -> str:
+    """The IANA name of the zone whose time the machine's clock shows; UTC where it does not tell.
+
+    `localtime` is a link into a zone database, on Linux and macOS alike; TZ wins over it, as everywhere.
+    """
+    name = os.environ.get("TZ", "").removeprefix(":") or str(localtime.resolve()).partition("/zoneinfo/")[2]
+    return name if name in zoneinfo.available_timezones() - {"Etc/UTC"} else "UTC"
+
+
 def write_when_missing(file: Path) -> bool:
     """True when it was written now."""
-    text = TEMPLATE.format(secret_key=secrets.token_urlsafe(48), flower_password=secrets.token_urlsafe(15))
+    text = TEMPLATE.format(
+        secret_key=secrets.token_urlsafe(48), flower_password=secrets.token_urlsafe(15), time_zone=zone_of_machine()
+    )
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -5,6 +5,7 @@ has changed since, it is shown again; and a page starts one change, however ofte
 """
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -27,14 +28,25 @@ from config.theme.pages import ModelAdmin
 from config.theme.readonly import ReadOnly
 from config.theme.tenancy import OfTenants, chooser, sees_several, tenants_of, the_only_one
 from jobs.ids import new_id, parsed
-from notifications import bulk, privacy
+from notifications import bulk, circulars, privacy
 from notifications.admin.masking import may_reveal
 from notifications.bulk_form import BulkForm
-from notifications.models import Booking, BulkChange, Delivery
+from notifications.models import Booking, BulkChange, Channel, Delivery, ReminderRule
 
 SEEN, CONFIRM, TOKEN = "_seen", "_confirm", "_token"
 PERMISSION = "notifications.run_bulkchange"
 OF_THE_LIST = frozenset(["o", "p", "all", "e", "_facets", IS_POPUP_VAR])  # how it is shown, not what
+
+
+COUNTED = {  # as `bulk` counts, in words
+    "cancelled": gettext_lazy("bookings cancelled"),
+    "moved": gettext_lazy("bookings moved"),
+    "written to": gettext_lazy("bookings written about"),
+    "reminders withdrawn": gettext_lazy("reminders withdrawn"),
+    "reminders planned": gettext_lazy("reminders planned"),
+    "reminders in flight": gettext_lazy("reminders that were being sent just then"),
+    "messages planned": gettext_lazy("messages planned"),
+}
 
 
 class NotAFilter(ValueError):
@@ -158,7 +170,7 @@ class BulkChangeAdmin(OfTenants, ReadOnly, ModelAdmin[BulkChange]):
         if CONFIRM not in request.POST or asked != seen or token is None:
             if CONFIRM in request.POST:
                 messages.warning(request, _("What it would do has changed since. Please look again."))
-            return self._page(request, form, preview=preview, seen=seen)
+            return self._page(request, form, preview=preview, seen=seen, **_said_of(form, preview))
         said = {"reason": form.cleaned_data["reason"], "actor": request.user.get_username(), "token": token}
         try:
             change = bulk.start(**form.asked, **said)
@@ -192,7 +204,8 @@ class BulkChangeAdmin(OfTenants, ReadOnly, ModelAdmin[BulkChange]):
         shown: dict[str, Any] = {"row": change, "may_call_off": request.user.has_perm(PERMISSION)}
         if change is not None:
             groups = Delivery.objects.filter(bulk=change).values("channel", "state", "reason").annotate(n=Count("pk"))
-            shown["groups"] = groups.order_by("channel", "state", "reason")
+            shown["groups"] = [_in_words(group) for group in groups.order_by("channel", "state", "reason")]
+            shown["counts"] = [(_counted(what), number) for what, number in change.counts.items()]
         answer = super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
         if change is not None and not change.finished_at and not change.cancelled_at:
             answer["Refresh"] = "3"  # how far it is
@@ -251,6 +264,28 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
 
 def _words(form: BulkForm) -> dict[str, Any]:
     return {name: form.asked[name] for name in ("days", "message")}
+
+
+def _said_of(form: BulkForm, preview: bulk.Preview) -> dict[str, Any]:
+    """For the page: the states in words, and whether nobody would hear of it."""
+    states = [(Delivery.State(state).label, number) for state, number in preview.reminders.items()]
+    notice = circulars.NOTICES.get(form.asked["kind"])
+    rules = ReminderRule.objects.filter(anchor=notice, active=True, tenant__in={"", form.asked["selection"].tenant})
+    silent = notice is not None and not form.asked["message"] and preview.bookings > 0 and not rules.exists()
+    return {"states": states, "silent": silent}
+
+
+def _counted(what: str) -> str:
+    _name, untold, reason = what.partition("no message: ")
+    if untold:
+        return _("no message: {reason}").format(reason=Delivery.Reason(reason).label)
+    return str(COUNTED.get(what, what))
+
+
+def _in_words(group: Mapping[str, Any]) -> dict[str, Any]:
+    reason = Delivery.Reason(group["reason"]).label if group["reason"] else ""
+    said = {"channel": Channel(group["channel"]).label, "state": Delivery.State(group["state"]).label}
+    return {**group, **said, "reason": reason}
 
 
 def _fingerprint(form: BulkForm, preview: bulk.Preview) -> str:

@@ -21,6 +21,7 @@ from config.theme.pages import ModelAdmin
 from config.theme.readonly import ReadOnly
 from config.theme.tenancy import OfTenants, within
 from notifications import privacy, trials, wording
+from notifications.admin import beginnings
 from notifications.admin.masking import Masked, may_reveal
 from notifications.channels import segments
 from notifications.channels.base import Message
@@ -88,13 +89,38 @@ class MessageTemplateAdmin(OfTenants, ModelAdmin[MessageTemplate]):
     list_display = ("message", "channel", "locale", "changed_at")
     list_filter = ("channel", "locale")
     search_fields = ("message", "text")
-    readonly_fields = ("as_it_reads",)
-    fields = ("message", "channel", "locale", "subject", "text", "html", "as_it_reads")
+    readonly_fields = ("begin_with_ours", "placeholders", "as_it_reads")
+    fields = (
+        "begin_with_ours",
+        "message",
+        "channel",
+        "locale",
+        "subject",
+        "text",
+        "placeholders",
+        "html",
+        "as_it_reads",
+    )
+
+    def get_fields(self, request: HttpRequest, obj: MessageTemplate | None = None) -> list[Any]:
+        """What exists has begun; what does not cannot be read."""
+        left_out = "begin_with_ours" if obj else "as_it_reads"
+        return [name for name in super().get_fields(request, obj) if name != left_out]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        asked: dict[str, Any] = super().get_changeform_initial_data(request)
+        return beginnings.initial(asked) | asked
+
+    @admin.display(description=gettext_lazy("Begin with ours"))
+    def begin_with_ours(self, row: MessageTemplate) -> str:
+        return beginnings.links()
+
+    @admin.display(description=gettext_lazy("What may be said, with an example"))
+    def placeholders(self, row: MessageTemplate) -> str:
+        return beginnings.placeholders(row.message if row.pk else "", row.locale)
 
     @admin.display(description=gettext_lazy("As it reads, with an example"))
     def as_it_reads(self, row: MessageTemplate) -> str:
-        if not row.pk:
-            return _("Save it first.")
         try:
             said = Words(row.subject, row.text, row.html).say(example(row.message, row.locale))
         except wording.BadTemplate as exc:

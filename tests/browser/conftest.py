@@ -85,13 +85,16 @@ def site(_site: Live, browser: Browser, django_db_blocker: Any) -> Iterator[Live
 
 @pytest.fixture
 def sign_in(browser: Browser, site: Live) -> Iterator[SignIn]:
-    """`sign_in("olga")`, with `language`, `dark` and `phone`; nobody is signed in with "". Names: see scene.PEOPLE."""
+    """`sign_in("olga")`, with `language`, `dark`, `phone`, `zone`; nobody is signed in with "". Names: scene.PEOPLE."""
     opened: list[Person] = []
 
-    def sign(name: str, *, language: str = "en", dark: bool = False, phone: bool = False) -> Person:
+    def sign(
+        name: str, *, language: str = "en", dark: bool = False, phone: bool = False, zone: str | None = None
+    ) -> Person:
         context = browser.new_context(
             viewport=PHONE if phone else WIDE,  # type: ignore[arg-type]  # a TypedDict of Playwright's
             locale=language,
+            timezone_id=zone,
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
         )

@@ -145,6 +145,23 @@ def test_money_comes_in_by_parts(olga: Person) -> None:
     assert Payment.objects.get(pk=payment.pk).paid_amount == 1250
 
 
+@pytest.mark.parametrize("phone", [False, True], ids=["wide", "phone"])
+def test_a_payment_for_a_booking_of_a_long_name_stays_within_the_page(sign_in: SignIn, phone: bool) -> None:
+    customer = alice(name="Paula Payer")
+    booking = make_booking(customer, service="Everything that can be done with hair, and a massage")
+    person = sign_in("olga", phone=phone)
+    person.open(page_of(make_payment(customer, booking=booking)))
+    expect(person.page.locator(".select2-selection__rendered").last).to_contain_text("Everything")
+    person.looks_fine()
+
+
+def test_a_time_by_other_clocks_is_not_compared_with_the_servers(sign_in: SignIn) -> None:
+    """A booking's time is of the zone below it, whatever the server's is."""
+    page = sign_in("olga", zone="Asia/Kathmandu").open(reverse("admin:notifications_booking_add"))
+    expect(page.locator(".timezonewarning").first).to_be_attached()
+    expect(page.locator(".timezonewarning:visible")).to_have_count(0)
+
+
 def _paths() -> dict[str, str]:
     doubt = doubtful()
     booking = doubt.booking

@@ -20,6 +20,7 @@ SOME = [
     "jobs_job",
     "jobs_queue",
     "notifications_reminderrule",
+    "notifications_messagetemplate",
     "django_celery_beat_periodictask",
 ]
 

@@ -1,12 +1,19 @@
 """The owner's words and the addresses to leave alone, as edited in the admin."""
 
+import re
+from html import unescape
+from urllib.parse import parse_qsl
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from notifications import consent
+from notifications import consent, wording
+from notifications.admin import beginnings
+from notifications.examples import example
 from notifications.models import MessageTemplate, Suppression
+from notifications.wording import Words
 from tests.factories import alice, make_booking
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +51,39 @@ def test_words_that_would_fail_when_they_are_sent_are_not_saved(
     page = olga.post(reverse(ADD), GOOD | changes)
     assert page.status_code == 200 and told in page.content.decode()
     assert not MessageTemplate.objects.exists()
+
+
+def test_an_owner_begins_with_our_words_and_sees_what_may_be_said(olga: Client) -> None:
+    page = olga.get(reverse(ADD)).content.decode()
+    found = re.findall(r'href="([^"]+message=booking_upcoming&amp;channel=email&amp;locale=de)"', page)
+    assert len(found) == 1
+    assert "{{ starts_in }}" in page and "{{ booking.service }}" in page and "{{ payment.subject }}" in page
+    form = olga.get(unescape(found[0])).context["adminform"].form
+    ours = {name: form[name].value() for name in ("message", "channel", "locale", "subject", "text", "html")}
+    assert ours["text"].startswith("Guten Tag {{ customer.name }}") and "<" in ours["html"]
+    assert ours["subject"].startswith("Erinnerung") and ours["locale"] == "de"
+    olga.post(reverse(ADD), ours)
+    template = MessageTemplate.objects.get()
+    page = olga.get(reverse("admin:notifications_messagetemplate_change", args=[template.pk])).content.decode()
+    assert "{{ starts_in }}" in page and "{{ payment.subject }}" not in page
+
+
+def test_all_of_our_words_can_be_begun_with() -> None:
+    offered = re.findall(r'href="[^"]+\?([^"]+)"', beginnings.links())
+    assert len(offered) > 40
+    for query in offered:
+        asked = dict(parse_qsl(unescape(query)))
+        words = Words(**beginnings.initial(asked))
+        assert wording.check(asked["channel"], words, example(asked["message"], asked["locale"])) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("message", ".."), ("channel", "../../base"), ("channel", ""), ("locale", "../en"), ("locale", "fr")],
+)
+def test_no_other_file_can_be_begun_with(name: str, value: str) -> None:
+    asked = {"message": "booking_upcoming", "channel": "email", "locale": "en"}
+    assert beginnings.initial(asked) and beginnings.initial(asked | {name: value}) == {}
 
 
 def test_an_address_left_alone_by_hand_ends_its_reminders_and_lifting_brings_them_back(olga: Client) -> None:

@@ -1,7 +1,9 @@
 """The files that come with the application: they import, make a good demonstration, and show every mistake."""
 
+import re
+import shlex
 from collections import Counter
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,7 +15,7 @@ import notifications
 from notifications.imports import read_bookings, read_payments
 from notifications.imports.files import Source
 from notifications.imports.rows import BadRow, BookingRow, PaymentRow
-from notifications.models import Booking, Customer, Delivery, Payment
+from notifications.models import Booking, Customer, Delivery, Payment, ReminderRule
 
 SAMPLES = Path(notifications.__file__).parent / "samples"
 
@@ -59,6 +61,31 @@ def test_all_three_kinds_of_reminder_fall_due_within_seconds_of_the_demonstratio
     }
     in_minutes = Delivery.objects.filter(state="planned", send_at__lte=soon + timedelta(minutes=4))
     assert in_minutes.count() > 15
+
+
+@pytest.mark.django_db
+def test_at_any_hour_somebody_is_awake_and_reminded_within_minutes() -> None:
+    """The README's demonstration: it keeps the quiet hours of everybody, and still shows something at once."""
+    ReminderRule.objects.update(quiet_from=time(23), quiet_until=time(6), quiet="skip")  # tests begin without
+    for hour in range(0, 24, 3):
+        call_command("import_bookings", SAMPLES / "bookings.csv", first_reminder_in=hour * 3600.0 + 60, verbosity=0)
+        begins = Booking.objects.order_by("starts_at").filter(status="booked")[0].starts_at - timedelta(minutes=15)
+        soon = Delivery.objects.filter(state="planned", send_at__range=(begins, begins + timedelta(minutes=10)))
+        assert soon.count() >= 3, f"{hour} hours from now"
+        for delivery in soon.select_related("customer"):
+            assert 6 <= delivery.send_at.astimezone(ZoneInfo(delivery.customer.time_zone)).hour < 23
+
+
+@pytest.mark.django_db
+def test_the_readme_shows_today_and_the_next_days() -> None:
+    readme = (Path(notifications.__file__).parents[1] / "README.md").read_text()
+    for command in re.findall(r"manage.py (import_\w+ .+)", readme):
+        call_command(*shlex.split(command), verbosity=0)
+    now = timezone.now()
+    starts = list(Booking.objects.filter(status="booked").values_list("starts_at", flat=True))
+    assert now < min(starts) < now + timedelta(minutes=30) and max(starts) < now + timedelta(days=2)
+    due = [(day - timezone.localdate()).days for day in Payment.objects.values_list("due_on", flat=True)]
+    assert {-3, 0, 3} <= set(due) and max(due) < 14  # overdue, of today, to come
 
 
 @pytest.mark.django_db

@@ -1,12 +1,16 @@
 """The owner's words: what may be said in them, what is refused, and that they cannot hurt us."""
 
+import re
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from babel.dates import format_date, format_time, get_timezone_name
 from django.core import mail
+from django.utils import timezone
 from icalendar import Calendar
 
 from notifications import bookings, rendering, wording
@@ -49,6 +53,36 @@ def test_every_message_that_comes_along_can_be_said(message: str, channel: str, 
 
 def test_there_is_something_to_test() -> None:
     assert wording.known() >= {"booking_upcoming", "booking_cancelled", "payment_upcoming", "payment_overdue"}
+
+
+@pytest.mark.parametrize(("locale", "in_words"), [("fr", "en"), ("de-AT", "de_AT"), ("en-GB", "en_GB")])
+def test_times_are_in_the_language_of_the_words_around_them(locale: str, in_words: str) -> None:
+    """There are no French words: an English mail with French dates is in no language at all."""
+    booking = make_booking(everyone(locale=locale))
+    message = rendering.render(delivery_of(booking), now=booking.starts_at - timedelta(hours=1))
+    day = booking.starts_at.astimezone(ZoneInfo("Europe/Berlin"))
+    assert format_date(day, "full", locale=in_words) in message.text
+    assert f'lang="{in_words.replace("_", "-")}"' in message.html and "dans 60" not in message.text
+
+
+@pytest.mark.parametrize("locale", ["en", "en_GB", "de", "es", "fr_CA", "he", "ja", "ko", "pt_BR", "uk", "zh_Hant_TW"])
+def test_a_time_has_no_seconds_and_names_its_zone(locale: str) -> None:
+    """Nobody has an appointment at 14:05:00."""
+    customer = everyone(locale=locale, time_zone="Asia/Kathmandu")
+    starts = (timezone.now() + DAY).replace(minute=5, second=37, microsecond=0)
+    facts = rendering.facts_of(make_booking(customer, starts=starts), customer)
+    for said, zone in ((facts["starts"], "Europe/Berlin"), (facts["starts_for_customer"], "Asia/Kathmandu")):
+        there = starts.astimezone(ZoneInfo(zone))
+        for part in (format_date(there, "full", locale=locale), format_time(there, "short", locale=locale)):
+            assert part in said
+        assert not re.search(r"(?<!\d)37(?!\d)", said) and get_timezone_name(there, locale=locale) in said
+
+
+def test_amounts_are_in_the_language_of_the_owners_words() -> None:
+    words = {"message": "payment_upcoming", "channel": "sms", "locale": "fr"}
+    MessageTemplate.objects.create(**words, text="{{ owed }}, {{ due }}")
+    payment = make_payment(everyone(locale="fr-CA"))
+    assert rendering.render(delivery_of(payment, "sms")).text.endswith(format_date(payment.due_on, "full", "fr_CA"))
 
 
 def test_the_owners_words_come_before_ours_and_the_exact_locale_before_the_language() -> None:

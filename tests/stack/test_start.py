@@ -77,9 +77,35 @@ def test_dotenv_is_written_once_for_its_owner_alone(tmp_path):
     assert file.stat().st_mode & 0o777 == 0o600
     written = dotenv.read(file)
     assert len(written["SECRET_KEY"]) >= 50
-    assert written.keys() == {"SECRET_KEY", "FLOWER_PASSWORD"}
+    assert written.keys() == {"SECRET_KEY", "FLOWER_PASSWORD", "TIME_ZONE"}
     assert not dotenv.write_when_missing(file)
     assert dotenv.read(file) == written
+
+
+@pytest.mark.parametrize(
+    ("variable", "linked", "zone"),
+    [
+        (None, "Europe/Berlin", "Europe/Berlin"),
+        ("", "Asia/Kathmandu", "Asia/Kathmandu"),
+        ("America/New_York", "Europe/Berlin", "America/New_York"),
+        (":Europe/Paris", None, "Europe/Paris"),
+        ("CET-1CEST", "Europe/Berlin", "UTC"),  # another time than the link's, and no name
+        (None, "Etc/UTC", "UTC"),
+        (None, None, "UTC"),
+    ],
+)
+def test_a_new_dotenv_names_the_zone_of_the_machine(tmp_path, monkeypatch, variable, linked, zone):
+    """A salon in Berlin that types 14:00 means 14:00 in Berlin."""
+    if variable is None:
+        monkeypatch.delenv("TZ", raising=False)
+    else:
+        monkeypatch.setenv("TZ", variable)
+    localtime = tmp_path / "localtime"
+    if linked:
+        (tmp_path / "zoneinfo" / linked).parent.mkdir(parents=True)
+        (tmp_path / "zoneinfo" / linked).touch()
+        localtime.symlink_to(tmp_path / "zoneinfo" / linked)
+    assert dotenv.zone_of_machine(localtime) == zone
 
 
 def test_a_missing_secret_key_is_asked_for(tmp_path, monkeypatch):

@@ -25,7 +25,8 @@ CHECKS: dict[str, Callable[..., HttpResponse]] = {
 }
 HINTS = {
     "ready": "Is the database of DATABASE_URL up, and `manage.py migrate` done?",
-    "workers": "Start workers, clock and beat (README.md); `manage.py jobs workers` tells which are absent.",
+    "workers": "Start workers, clock and beat (README.md); `manage.py jobs workers` tells which are absent. "
+    "If they run, the broker does not answer them (BROKER_URL).",
     "queues": "`manage.py jobs queues` tells which is late or paused.",
 }
 VERDICTS = ("healthy", "ready")
