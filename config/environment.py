@@ -58,7 +58,8 @@ env.inside = frozenset(os.environ)
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data")))
 
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+# As `make run` decides: manage.py must not write links to another port into mails.
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{env.str('PORT', default='') or 8000}").rstrip("/")
 HTTPS = PUBLIC_URL.startswith("https://")
 
 

@@ -51,8 +51,8 @@ def test_every_variable_of_the_application_is_explained():
     files = [*(ROOT / "config").rglob("*.py"), ROOT / "gunicorn.conf.py"]
     variables = read_by(r'\benv\.\w+\(\s*"([A-Z_]+)"', *files) | read_by(r'environ(?:\.get\(|\[)"([A-Z_]+)"', *files)
     internal = {"SUPERVISOR_PID", "READY_FILE", "DJANGO_SETTINGS_MODULE"}  # from one of our processes to another
-    of_every_terminal = {"NO_COLOR"}
-    assert variables - internal - of_every_terminal <= explained()
+    of_every_program = {"NO_COLOR", "TZ"}
+    assert variables - internal - of_every_program <= explained()
 
 
 def test_every_variable_of_docker_compose_is_explained():
@@ -69,6 +69,21 @@ def test_an_example_states_a_default_or_that_there_is_none():
     for paragraph in re.split(r"\n\n+", (ROOT / ".env.example").read_text()):
         if re.search(r"^# [A-Z_]+=", paragraph, re.M):
             assert re.search(r"[Dd]efault", paragraph), paragraph
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"PORT": ""}, "http://127.0.0.1:8000"),
+        ({"PORT": "8001"}, "http://127.0.0.1:8001"),  # as `make run` serves then
+        ({"PORT": "8001", "PUBLIC_URL": "https://salon.example.com/"}, "https://salon.example.com"),
+    ],
+)
+def test_links_lead_to_the_port_that_is_served(given, address):
+    """A mail that manage.py sends has links too, and `make run` tells only its own children where it listens."""
+    told = run(sys.executable, "-c", "from config.environment import PUBLIC_URL; print(PUBLIC_URL)", **given)
+    assert told.stdout.strip() == address, told.stderr
 
 
 # --- Our own checks ------------------------------------------------------------------------------------

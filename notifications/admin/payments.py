@@ -3,8 +3,11 @@
 They change through `payments`, never by a raw save. Amounts are shown as the reader's language writes them.
 """
 
+from zoneinfo import ZoneInfo
+
 from django.contrib import admin
-from django.utils.translation import gettext_lazy
+from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from config.theme.pages import ModelAdmin, labelled
 from config.theme.paging import Bounded
@@ -16,7 +19,9 @@ from notifications.admin.payment_verbs import VERBS
 from notifications.forms import PaymentForm
 from notifications.models import Payment
 
+OVERDUE = "overdue"  # no state of the ledger: the day has passed
 LOOKS = {
+    OVERDUE: "danger",
     Payment.Status.OPEN: "info",
     Payment.Status.PAID: "success",
     Payment.Status.CANCELLED: "danger",
@@ -62,4 +67,7 @@ class PaymentAdmin(OfTenants, Masked, ByVerb, ModelAdmin[Payment]):
 
     @labelled(gettext_lazy("status"), LOOKS, "status")
     def stands(self, payment: Payment) -> tuple[str, str]:
+        today = timezone.now().astimezone(ZoneInfo(payment.time_zone)).date()
+        if payment.status == Payment.Status.OPEN and payment.due_on < today:
+            return OVERDUE, gettext("overdue")
         return payment.status, payment.get_status_display()

@@ -146,15 +146,6 @@ def test_a_shifted_file_has_its_first_reminder_due_in_seconds() -> None:
     assert gaps[1] - gaps[0] == timedelta(minutes=45)
 
 
-def test_a_shift_of_minutes_keeps_bookings_on_whole_minutes() -> None:
-    before = timezone.now()
-    code, _, _ = run("import_bookings", bookings_file(BOOKING), first_reminder_in=60.0)
-    assert code == 0
-    starts = Booking.objects.get().starts_at
-    assert (starts.second, starts.microsecond) == (0, 0)
-    assert starts - timedelta(minutes=15) - before >= timedelta(seconds=60)  # rounded up: never in the past
-
-
 def test_a_shift_without_rules_to_shift_to_is_refused() -> None:
     ReminderRule.objects.update(active=False)
     code, _, err = run("import_bookings", bookings_file(BOOKING), first_reminder_in=20.0)

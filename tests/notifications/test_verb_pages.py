@@ -1,5 +1,6 @@
 """What people do with a booking, a payment or a customer by its buttons, and the receipt they are shown."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -256,3 +257,12 @@ def test_channels_of_a_customer_are_an_order(olga: Client) -> None:
     olga.post(page(customer), form | {"channels_1": "sms"})
     assert Customer.objects.get().channels == ["sms", "email"]
     assert reach.opt_in("sms") is False
+
+
+def test_the_list_tells_overdue_payments_from_those_to_come(olga: Client) -> None:
+    for days, status in ((-3, "open"), (3, "open"), (-3, "paid")):
+        payment = make_payment(alice(email=f"{days}{status}@example.com"), due=days * DAY)
+        Payment.objects.filter(pk=payment.pk).update(status=status)
+    page = olga.get(reverse("admin:notifications_payment_changelist")).content.decode()
+    rows = page[page.index("result_list") :].partition("</table>")[0]
+    assert sorted(re.findall(r">\s*(open|overdue|paid)\s*</", rows)) == ["open", "overdue", "paid"]

@@ -28,8 +28,7 @@ class Command(ImportCommand[BookingRow]):
             type=float,
             metavar="SECONDS",
             help="shift all bookings of the file by the same time, so that the reminder closest to the start of the "
-            "earliest one (by the default rules: 15 minutes before) falls due in so many seconds "
-            "(from 60 on, rounded up to a whole minute of the clock): for demonstrations",
+            "earliest one (by the default rules: 15 minutes before) falls due in so many seconds: for demonstrations",
         )
 
     def read(self, source: Source, *, zone: str | None) -> Iterator[BookingRow | BadRow]:
@@ -54,10 +53,8 @@ class Command(ImportCommand[BookingRow]):
 
 
 def _due_at(now: datetime, seconds: float) -> datetime:
-    """From a minute on a whole minute of the clock: nobody books for 14:30:22."""
     try:
-        due = now + timedelta(seconds=seconds)
-        return due if seconds < 60 else due + timedelta(seconds=-due.timestamp() % 60)
+        return now + timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         raise UnusableFile(f"--first-reminder-in {seconds} is not a usable number of seconds.") from None
 
