@@ -46,8 +46,8 @@ def rules_at_random(chance: Random) -> None:
             message="payment_upcoming" if of_payment else "booking_upcoming",
             channels=chance.choice([["email"], ["sms"], ["inbox"], ["email", "sms"]]),
             useful_for=chance.choice([None, None, 3 * HOUR, 20 * HOUR]) if number > 1 else None,
-            tolerance=chance.choice([0, 0, 1, 20, 90]) * MINUTE,
-            per_day=chance.choice([None, None, None, 2]),
+            tolerance=chance.choice([0, 0, 1, 20, 90]) * MINUTE if number > 1 else 0 * MINUTE,
+            per_day=chance.choice([None, None, None, 2]) if number > 1 else None,
             digest=of_payment and chance.random() < 0.6,
             quiet_from=begins,
             quiet_until=ends,
@@ -58,7 +58,14 @@ def rules_at_random(chance: Random) -> None:
 
 
 def mornings(chance: Random) -> None:
-    """Bookings soon after the night is over, and payments that are due then; nothing is planned yet."""
+    """Bookings soon after the night is over, and payments that are due then; nothing is planned yet.
+
+    Of the first the night brings the first two reminders together, whatever else chance brings.
+    """
+    woken: Any = ReminderRule.objects.get(name="Rule 0").quiet_until
+    at = timing.instant(START.date() + 2 * DAY, woken.replace(minute=woken.minute + 10), "Europe/Berlin")
+    first = alice(email="first@example.com", phone="+4930999", time_zone="Europe/Berlin")
+    Booking.objects.create(customer=first, service="Haircut", **bookings.schedule(at, at + HOUR, "Europe/Berlin"))
     for number in range(10):
         zone = chance.choice(["Europe/Berlin", "America/New_York", "Asia/Kathmandu"])
         customer = alice(
