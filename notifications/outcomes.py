@@ -137,6 +137,11 @@ def end_for_good(rows: QuerySet[Delivery], delivery: Delivery, job_for: JobFor, 
     return _end_and_go_on(rows, delivery, job_for, {"state": State.REFUSED, **columns})
 
 
+def hold(delivery: Delivery) -> None:
+    """Before anything is written of a message that did not arrive: bookings and payments come before deliveries."""
+    _held_parts(delivery)
+
+
 def did_not_arrive(pk: UUID, outcome: str, job_for: JobFor) -> bool:
     """Its provider took it, and tells now that it failed or bounced: the next channel takes over.
 
