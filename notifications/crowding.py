@@ -15,6 +15,8 @@ from django.db.models.functions import Coalesce, Now
 from jobs import ledger
 from notifications import reach
 from notifications.models import Customer, Delivery
+from notifications.overrides import rule_of
+from notifications.planning import unwanted
 
 State, Reason = Delivery.State, Delivery.Reason
 TOLD = [State.SENDING, State.SENT, State.IN_DOUBT]  # the customer has it, or may have
@@ -32,7 +34,6 @@ def superseding(delivery: Delivery) -> QuerySet[Delivery]:
         **{name: getattr(delivery, f"{name}_id")},
         revision=delivery.revision,
         rule__anchor=delivery.rule.anchor,
-        rule__active=True,
         send_at__lte=Now(),
         send_at__gte=_moment(Value(delivery.send_at - delivery.rule.tolerance) - F("rule__tolerance")),
         meant__gt=_moment(Value(delivery.meant_at) + F("rule__tolerance")),
@@ -41,7 +42,8 @@ def superseding(delivery: Delivery) -> QuerySet[Delivery]:
         others = others.filter(bulk=delivery.bulk_id)
     goes = Q(state=State.PLANNED, useful_until__gt=Now()) & reach.reachable()
     told = Q(state__in=TOLD) & ~Q(outcome__in=Delivery.UNREACHED)
-    return others.filter(told | Q(reason=Reason.IN_DIGEST) | goes)
+    along = Q(reason=Reason.IN_DIGEST) & ~Q(digest__outcome__in=Delivery.UNREACHED)
+    return others.filter(told | along | goes)
 
 
 def outranks(other: Delivery, late: Delivery) -> bool:
@@ -54,7 +56,6 @@ def outranks(other: Delivery, late: Delivery) -> bool:
     return (
         other.revision == late.revision
         and other.rule.anchor == late.rule.anchor
-        and other.rule.active
         and other.send_at >= late.send_at - late.rule.tolerance - spread
         and other.meant_at > late.meant_at + spread
         and (not late.bulk_id or other.bulk_id == late.bulk_id)
@@ -69,11 +70,14 @@ def told_instead(delivery: Delivery) -> Delivery | None:
 
 
 def give_back(gone: Delivery) -> None:
-    """What may have given way to one that, as is known only now, the customer does not have. The fence decides anew."""
+    """What may have given way to one that, as is known only now, the customer does not have. The fence decides anew,
+    and waits where that one goes by another channel. The caller holds the anchor.
+    """
     name = "booking" if gone.booking_id else "payment"
     same = {name: getattr(gone, f"{name}_id"), "revision": gone.revision, "rule__anchor": gone.rule.anchor}
     rows = Delivery.objects.filter(state=State.SKIPPED, reason=Reason.SUPERSEDED, useful_until__gt=Now())
-    found = list(rows.filter(**same).order_by("pk").values_list("pk", flat=True))
+    others = rows.filter(**same).select_related("rule", "customer", "booking", "payment").order_by("pk")
+    found = [one.pk for one in others if not unwanted(rule_of(one), one.anchor)]
     if found and rows.filter(pk__in=found).update(state=State.PLANNED, reason="", detail=""):
         ledger.retry(found)
 

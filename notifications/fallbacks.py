@@ -26,14 +26,17 @@ def others(delivery: Delivery) -> list[str]:
     return [channel for channel in best_first if channel != delivery.channel]
 
 
-def open_anchor(delivery: Delivery) -> Booking | Payment | None:
-    """The booking or payment, locked, if it still is what the delivery is about. Before the delivery's own row."""
+def hold_anchor(delivery: Delivery) -> Booking | Payment | None:
+    """The booking or payment, locked, if the delivery is about it as it is now. Before the delivery's own row."""
     rows = (Booking if delivery.booking_id else Payment).objects.select_related("customer")
     locked = rows.select_for_update(of=("self",), no_key=True)  # as a cancel does: anchor first, then deliveries
     anchor: Booking | Payment | None = locked.filter(pk=delivery.anchor.pk, revision=delivery.revision).first()
-    if anchor is None or unwanted(rule_of(delivery), anchor):
-        return None
     return anchor
+
+
+def is_wanted(delivery: Delivery, anchor: Booking | Payment) -> bool:
+    """Whether the rule still speaks of the anchor as it is."""
+    return not unwanted(rule_of(delivery), anchor)
 
 
 def reaches_otherwise(delivery: Delivery, anchor: Booking | Payment) -> bool:

@@ -72,18 +72,20 @@ class Intent:
         if self.rows.exclude(outcome__in=Delivery.UNREACHED).update(**taken):
             return
         with transaction.atomic():  # a callback has overtaken the answer: it is known already not to arrive
-            parts = _unreached(self.delivery)
+            parts = _held_parts(self.delivery)
             if self.rows.update(**taken):
                 _go_on(self.delivery, parts, self.job_for)
 
     def _put_back(self, why: str) -> None:
         with transaction.atomic():
             given_up = bool(self.rows.filter(state=State.IN_DOUBT).values_list("pk"))
+            parts = _held_parts(self.delivery) if given_up else []
             if self.rows.update(doubts=_without_mine(), state=State.PLANNED, detail=why):
                 if not self.delivery.doubts:
                     digests.give_back(self.delivery)
                 if given_up:  # its job is over
                     ledger.retry([self.delivery.pk])
+                    _give_back(parts)
 
     def _refused(self, why: str, suppress: str) -> None:
         with transaction.atomic():
@@ -101,6 +103,17 @@ def skipped(delivery: Delivery, job_for: JobFor, reason: str, detail: str = "") 
     else:
         rows.update(**end)
     return str(Delivery.objects.values_list("state", flat=True).get(pk=delivery.pk))
+
+
+def gave_way(delivery: Delivery, job_for: JobFor) -> str:
+    """It does not go out, because the customer has a more relevant message. Empty if nobody knows that yet.
+
+    Who learns that the other did not arrive holds the anchor too: he comes before, or finds this one and gives it back.
+    """
+    with transaction.atomic():
+        fallbacks.hold_anchor(delivery)
+        other = crowding.told_instead(delivery)
+        return skipped(delivery, job_for, Reason.SUPERSEDED, other.rule.name) if other else ""
 
 
 def rerouted_unsent(delivery: Delivery, job_for: JobFor, why: str) -> bool:
@@ -124,6 +137,11 @@ def end_for_good(rows: QuerySet[Delivery], delivery: Delivery, job_for: JobFor, 
     return _end_and_go_on(rows, delivery, job_for, {"state": State.REFUSED, **columns})
 
 
+def hold(delivery: Delivery) -> None:
+    """Before anything is written of a message that did not arrive: bookings and payments come before deliveries."""
+    _held_parts(delivery)
+
+
 def did_not_arrive(pk: UUID, outcome: str, job_for: JobFor) -> bool:
     """Its provider took it, and tells now that it failed or bounced: the next channel takes over.
 
@@ -131,7 +149,7 @@ def did_not_arrive(pk: UUID, outcome: str, job_for: JobFor) -> bool:
     """
     with transaction.atomic():
         delivery = Delivery.objects.select_related("rule", "customer", "booking", "payment").get(pk=pk)
-        parts = _unreached(delivery)
+        parts = _held_parts(delivery)
         if not Delivery.objects.filter(pk=pk, outcome="").update(outcome=outcome, outcome_at=Now()):
             return False
         _go_on(delivery, parts, job_for)
@@ -141,28 +159,36 @@ def did_not_arrive(pk: UUID, outcome: str, job_for: JobFor) -> bool:
 Parts = list[tuple[Delivery, Booking | Payment]]
 
 
-def _unreached(delivery: Delivery) -> Parts:
-    """What a message said that did not arrive, with its bookings or payments, locked in everybody's order."""
+def _held_parts(delivery: Delivery) -> Parts:
+    """What a message says that does not arrive, with its bookings or payments, locked in everybody's order."""
     along = delivery.contains.select_related("rule", "customer", "payment").filter(reason=Reason.IN_DIGEST)
     parts = sorted([delivery, *along], key=lambda part: part.anchor.pk)
-    return [(part, anchor) for part in parts if (anchor := fallbacks.open_anchor(part))]
+    return [(part, anchor) for part in parts if (anchor := fallbacks.hold_anchor(part))]
 
 
 def _go_on(delivery: Delivery, parts: Parts, job_for: JobFor) -> None:
     """Each by its next channel. Not while another attempt may have been taken, nor beside what goes or went already."""
     if Delivery.objects.filter(pk=delivery.pk, state=State.SENT, doubts=0).exists():
         for part, anchor in parts:
-            reached = fallbacks.reaches_otherwise(part, anchor)
-            if not reached and not fallbacks.plan_next(part, anchor, job_for):
-                crowding.give_back(part)
+            if fallbacks.is_wanted(part, anchor) and not fallbacks.reaches_otherwise(part, anchor):
+                fallbacks.plan_next(part, anchor, job_for)
+        _give_back(parts)
+
+
+def _give_back(parts: Parts) -> None:
+    for part, _anchor in parts:
+        crowding.give_back(part)
 
 
 def _end_and_go_on(
     rows: QuerySet[Delivery], delivery: Delivery, job_for: JobFor, end: dict[str, Any], *, only_if_next: bool = False
 ) -> bool:
     """End the delivery and plan the next channel, in one transaction and in everybody's order of locks."""
+    if only_if_next and not fallbacks.others(delivery):
+        return False
     with transaction.atomic():
-        anchor = fallbacks.open_anchor(delivery) if fallbacks.others(delivery) else None
+        parts = _held_parts(delivery)
+        anchor = next((held for part, held in parts if part is delivery and fallbacks.is_wanted(part, held)), None)
         if only_if_next and anchor is None:
             return False
         if not rows.update(**end):
@@ -174,8 +200,7 @@ def _end_and_go_on(
             transaction.set_rollback(True)
             return False
         digests.give_back(delivery)
-        if not following:
-            crowding.give_back(delivery)
+        _give_back(parts)
         return True
 
 

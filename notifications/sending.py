@@ -125,13 +125,12 @@ def _explained(delivery: Delivery, job: Job, job_for: JobFor) -> str:
         return seen.delivery.state  # whoever decided that has said why
     if seen.delivery.send_at > seen.now:
         raise Snooze(seen.delivery.send_at)  # it was moved
-    reason, detail = fence.why_not(delivery.pk, job), ""
-    if reason == Reason.SUPERSEDED:
-        other = crowding.told_instead(seen.delivery)
-        if other is None:  # it goes, but may still fail
-            raise Snooze(seen.now + crowding.LOOK_AGAIN)
-        detail = other.rule.name
-    return outcomes.skipped(seen.delivery, job_for, reason, detail)
+    reason = fence.why_not(delivery.pk, job)
+    if reason != Reason.SUPERSEDED:
+        return outcomes.skipped(seen.delivery, job_for, reason)
+    if state := outcomes.gave_way(seen.delivery, job_for):
+        return state
+    raise Snooze(seen.now + crowding.LOOK_AGAIN)  # the other goes, but may still fail
 
 
 def _handed_over(task: Durable, intent: Intent, message: Message) -> str:

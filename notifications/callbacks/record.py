@@ -94,10 +94,12 @@ def _place(event: Event, message: Delivery | DirectMessage | None) -> tuple[str,
 
 
 def _outcome(message: Delivery | DirectMessage, event: Event) -> None:
+    unreached = isinstance(message, Delivery) and event.outcome in Delivery.UNREACHED
+    if isinstance(message, Delivery) and unreached:
+        outcomes.hold(message)
     if event.accepted:
         resolve = doubts.resolve if isinstance(message, Delivery) else direct_ends.resolve
         resolve([message.pk], "sent", event.provider, event.kind, provider_id=event.provider_id)
-    unreached = isinstance(message, Delivery) and event.outcome in Delivery.UNREACHED
     if unreached and outcomes.did_not_arrive(message.pk, event.outcome, reminders.job_for):
         return
     if event.outcome:

@@ -259,14 +259,14 @@ ANSWER = [
     ),
     mutant(
         "fallback: for a booking that was cancelled meanwhile",
-        f"{FALLBACKS}:open_anchor",
-        "if anchor is None or unwanted(rule_of(delivery), anchor):",
-        "if anchor is None:",
+        f"{FALLBACKS}:is_wanted",
+        "return not unwanted(rule_of(delivery), anchor)",
+        "return True",
         f"{NEXT}test_a_refusal_after_the_booking_was_cancelled_is_the_end",
     ),
     mutant(
         "fallback: a cancel at the same moment",
-        f"{FALLBACKS}:open_anchor",
+        f"{FALLBACKS}:hold_anchor",
         'rows.select_for_update(of=("self",), no_key=True)',
         "rows",
         f"{NEXT}test_a_cancel_and_a_refusal_at_once_leave_no_fallback",

@@ -11,6 +11,7 @@ SENT, AT_FENCE, MEANWHILE, AT_ONCE = (
 DIGESTED = "tests/notifications/test_digests.py::"
 CROWDED = "tests/notifications/test_crowding.py::"
 MORNING = "tests/stories/test_one_morning.py::"
+NOT_LOST = "tests/stories/test_the_other_is_not_lost.py::"
 CHANGED = f"{MEANWHILE}test_what_changes_between_rendering_and_the_fence_is_not_sent"
 OURS = f"{MEANWHILE}test_the_fence_is_shut_to_a_worker_whose_job_was_taken_away"
 FIRST = f"{AT_ONCE}test_of_a_change_and_the_fence_at_once_the_second_sees_what_the_first_did"
@@ -110,6 +111,27 @@ INTENT = [
         "(State.SENT, State.IN_DOUBT)",
         "(State.SENT, State.IN_DOUBT, State.PLANNED)",
         f"{MORNING}test_nor_to_one_that_a_person_withdraws_while_its_provider_is_busy",
+    ),
+    mutant(
+        "superseded: by what went along in a digest that did not arrive",
+        "notifications/crowding.py:superseding",
+        " & ~Q(digest__outcome__in=Delivery.UNREACHED)",
+        "",
+        f"{NOT_LOST}test_it_went_along_in_a_digest_that_did_not_arrive[False]",
+    ),
+    mutant(
+        "superseded: for ever, though the next channel did not go",
+        "notifications/outcomes.py:_go_on",
+        "_give_back(parts)",
+        "pass",
+        f"{NOT_LOST}test_its_next_channel_did_not_go_either",
+    ),
+    mutant(
+        "superseded: by what is told at this moment not to have arrived",
+        "notifications/outcomes.py:gave_way",
+        "fallbacks.hold_anchor(delivery)",
+        "pass",
+        f"{NOT_LOST}test_that_it_did_not_arrive_is_told_while_the_other_gives_way",
     ),
     mutant(
         "fence: by whoever ever held the job",
