@@ -111,7 +111,7 @@ def gave_way(delivery: Delivery, job_for: JobFor) -> str:
     Who learns that the other did not arrive holds the anchor too: he comes before, or finds this one and gives it back.
     """
     with transaction.atomic():
-        fallbacks.hold_anchor(delivery)
+        hold(delivery)
         other = crowding.told_instead(delivery)
         return skipped(delivery, job_for, Reason.SUPERSEDED, other.rule.name) if other else ""
 
@@ -138,7 +138,7 @@ def end_for_good(rows: QuerySet[Delivery], delivery: Delivery, job_for: JobFor, 
 
 
 def hold(delivery: Delivery) -> None:
-    """Before anything is written of a message that did not arrive: bookings and payments come before deliveries."""
+    """Before anything is written of a message that does not arrive: bookings and payments come before deliveries."""
     _held_parts(delivery)
 
 
