@@ -53,7 +53,7 @@ def render(
     facts = facts_of(voice.anchor, customer, payments=payments, now=now, words_in=said_by.locale)
     facts["level"] = rule.level + voice.occurrence
     if channel == Channel.EMAIL:
-        facts |= _unsubscribing(customer)
+        facts |= _unsubscribing(customer, facts["locale"])
     if harmless:
         facts |= {name: settings.PUBLIC_URL for name in ("confirm_url", "unsubscribe_url") if facts.get(name)}
     return _message(delivery, said_by.say(facts), facts, now or timezone.now())
@@ -150,7 +150,7 @@ def _moment(at: datetime, zone: ZoneInfo, locale: Locale) -> str:
     there = at.astimezone(zone)
     clock = f"{format_time(there, 'short', locale=locale)} {get_timezone_name(there, locale=locale)}"
     both = str(get_datetime_format("full", locale=locale)).replace("'", "")
-    return both.format(clock, format_date(there, "full", locale=locale))
+    return _plain(both.format(clock, format_date(there, "full", locale=locale)))
 
 
 def _of_payment(payment: Payment, locale: Locale) -> dict[str, Any]:
@@ -178,8 +178,8 @@ def _of_payments(payments: Sequence[Payment], locale: Locale) -> dict[str, Any]:
     return {"payments": listed, "total": ", ".join(_money(sum_, name, locale) for name, sum_ in sums.items())}
 
 
-def _unsubscribing(customer: Customer) -> dict[str, str]:
-    with translation.override(customer.locale.replace("_", "-").lower()):
+def _unsubscribing(customer: Customer, locale: str) -> dict[str, str]:
+    with translation.override(locale.lower()):
         text = gettext("No more reminders by email")
     return {"unsubscribe_url": links.unsubscribe_url(customer, Channel.EMAIL), "unsubscribe_text": text}
 
