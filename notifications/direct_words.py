@@ -60,7 +60,7 @@ def _said(message: DirectMessage, words: Find = wording.words) -> Words:
     if message.message:
         found = words(message.message, message.channel, locale, message.tenant)
         own = replace(found, subject=message.subject or found.subject)
-    return own.say(_facts(message, locale))
+    return own.say(_facts(message, own.locale or locale))
 
 
 def _facts(message: DirectMessage, locale: str) -> dict[str, Any]:
