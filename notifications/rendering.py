@@ -117,9 +117,7 @@ def facts_of(
 
     What there is not is None and never an empty text: to Liquid that is as true as any other.
     """
-    locale = _locale(customer.locale)
-    if words_in and _locale(words_in).language != locale.language:
-        locale = _locale(words_in)
+    locale = spoken(customer.locale, words_in)
     facts: dict[str, Any] = {"customer": {"name": customer.name}, "locale": str(locale).replace("_", "-"), "level": 0}
     facts |= {"unsubscribe_url": None, "unsubscribe_text": None}
     if isinstance(anchor, Booking):
@@ -205,9 +203,15 @@ def _plain(text: str) -> str:
     return text.replace("\u202f", " ").replace("\xa0", " ")
 
 
-def _locale(name: str) -> Locale:
-    """The customer's locale; English for one that nobody knows."""
+def spoken(customers: str, words_in: str) -> Locale:
+    """The customer's locale, or that of the words where they are in another language: if it is one that is known."""
+    locale = _known(customers) or Locale("en")
+    of_words = _known(words_in) or locale
+    return locale if of_words.language == locale.language else of_words
+
+
+def _known(name: str) -> Locale | None:
     try:
         return Locale.parse(name.replace("-", "_"))
     except (UnknownLocaleError, ValueError):
-        return Locale("en")
+        return None

@@ -95,6 +95,15 @@ def test_how_to_hear_no_more_is_said_in_the_language_of_the_words() -> None:
     assert rendering.render(delivery_of(booking, message="hello")).text == "Keine Erinnerungen mehr per E-Mail\n"
 
 
+def test_words_of_a_locale_that_nobody_knows_are_taken_for_the_customers() -> None:
+    words = {"message": "hello", "channel": "email", "locale": "german", "subject": "!"}
+    MessageTemplate.objects.create(**words, text="{{ starts }} {{ locale }} {{ unsubscribe_text }}")
+    booking = make_booking(everyone(locale="de"))
+    said = rendering.render(delivery_of(booking, message="hello")).text
+    assert format_date(booking.local_start, "full", locale="de") in said
+    assert said.endswith(" de Keine Erinnerungen mehr per E-Mail\n")
+
+
 def test_amounts_are_in_the_language_of_the_owners_words() -> None:
     words = {"message": "payment_upcoming", "channel": "sms", "locale": "fr"}
     MessageTemplate.objects.create(**words, text="{{ owed }}, {{ due }}")
