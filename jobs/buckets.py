@@ -50,6 +50,8 @@ def parsed(text: Any) -> Rate | None:
     """Celery's words for a rate: "10/m", "0.5/s", a number of jobs a second. None and 0 are no limit."""
     amount, _, unit = str(text or 0).partition("/")
     try:
+        if len(amount.lower().partition("e")[2]) > len("-99"):
+            raise ValueError(amount)  # "1e9999999" is a fraction too, of which one thinks for a quarter of a minute
         each = Fraction(amount).limit_denominator(FINEST)
         period = timedelta(seconds=UNITS[unit or "s"]) * each.denominator
     except (ValueError, KeyError, ZeroDivisionError):

@@ -13,7 +13,7 @@ from typing import Any
 from django.utils import translation
 from django.utils.translation import gettext
 
-from notifications import attachments, links, wording
+from notifications import attachments, links, rendering, wording
 from notifications.channels.base import Message
 from notifications.models import Channel, DirectMessage
 from notifications.wording import Words
@@ -60,7 +60,7 @@ def _said(message: DirectMessage, words: Find = wording.words) -> Words:
     if message.message:
         found = words(message.message, message.channel, locale, message.tenant)
         own = replace(found, subject=message.subject or found.subject)
-    return own.say(_facts(message, locale))
+    return own.say(_facts(message, str(rendering.spoken(locale, own.locale))))
 
 
 def _facts(message: DirectMessage, locale: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def render(
     facts = facts_of(voice.anchor, customer, payments=payments, now=now, words_in=said_by.locale)
     facts["level"] = rule.level + voice.occurrence
     if channel == Channel.EMAIL:
-        facts |= _unsubscribing(customer)
+        facts |= _unsubscribing(customer, facts["locale"])
     if harmless:
         facts |= {name: settings.PUBLIC_URL for name in ("confirm_url", "unsubscribe_url") if facts.get(name)}
     return _message(delivery, said_by.say(facts), facts, now or timezone.now())
@@ -117,9 +117,7 @@ def facts_of(
 
     What there is not is None and never an empty text: to Liquid that is as true as any other.
     """
-    locale = _locale(customer.locale)
-    if words_in and _locale(words_in).language != locale.language:
-        locale = _locale(words_in)
+    locale = spoken(customer.locale, words_in)
     facts: dict[str, Any] = {"customer": {"name": customer.name}, "locale": str(locale).replace("_", "-"), "level": 0}
     facts |= {"unsubscribe_url": None, "unsubscribe_text": None}
     if isinstance(anchor, Booking):
@@ -150,7 +148,7 @@ def _moment(at: datetime, zone: ZoneInfo, locale: Locale) -> str:
     there = at.astimezone(zone)
     clock = f"{format_time(there, 'short', locale=locale)} {get_timezone_name(there, locale=locale)}"
     both = str(get_datetime_format("full", locale=locale)).replace("'", "")
-    return both.format(clock, format_date(there, "full", locale=locale))
+    return _plain(both.format(clock, format_date(there, "full", locale=locale)))
 
 
 def _of_payment(payment: Payment, locale: Locale) -> dict[str, Any]:
@@ -178,8 +176,8 @@ def _of_payments(payments: Sequence[Payment], locale: Locale) -> dict[str, Any]:
     return {"payments": listed, "total": ", ".join(_money(sum_, name, locale) for name, sum_ in sums.items())}
 
 
-def _unsubscribing(customer: Customer) -> dict[str, str]:
-    with translation.override(customer.locale.replace("_", "-").lower()):
+def _unsubscribing(customer: Customer, locale: str) -> dict[str, str]:
+    with translation.override(locale.lower()):
         text = gettext("No more reminders by email")
     return {"unsubscribe_url": links.unsubscribe_url(customer, Channel.EMAIL), "unsubscribe_text": text}
 
@@ -205,9 +203,15 @@ def _plain(text: str) -> str:
     return text.replace("\u202f", " ").replace("\xa0", " ")
 
 
-def _locale(name: str) -> Locale:
-    """The customer's locale; English for one that nobody knows."""
+def spoken(customers: str, words_in: str) -> Locale:
+    """The customer's locale, or that of the words where they are in another language: if it is one that is known."""
+    locale = _known(customers) or Locale("en")
+    of_words = _known(words_in) or locale
+    return locale if of_words.language == locale.language else of_words
+
+
+def _known(name: str) -> Locale | None:
     try:
         return Locale.parse(name.replace("-", "_"))
     except (UnknownLocaleError, ValueError):
-        return Locale("en")
+        return None

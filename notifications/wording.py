@@ -105,7 +105,8 @@ def known() -> set[str]:
 
 def ours(message: str, channel: str, locale: str) -> Words | None:
     """The words that come with Punctual, in exactly this language; None where there are none, whatever is asked."""
-    return _shipped(message, channel, locale) if channel in Channel.values else None
+    there = channel in Channel.values and message in known() and locale in languages(message)
+    return _shipped(message, channel, locale) if there else None
 
 
 def languages(message: str) -> list[str]:

@@ -111,6 +111,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("punctual.E008", {"CELERY_ACCEPT_CONTENT": ["json", "pickle"]}, "json"),
     ("punctual.E009", {"CELERY_TASK_ACKS_LATE": True}, "CELERY_TASK_ACKS_LATE = False"),
     ("punctual.E010", {"PUBLIC_URL": "bookings.example.com"}, "Set PUBLIC_URL"),
+    ("punctual.E010", {"PUBLIC_URL": "http://127.0.0.1:web"}, "PORT"),  # as PORT=web makes it
+    ("punctual.E010", {"PUBLIC_URL": "http://127.0.0.1:0"}, "PORT"),
+    ("punctual.E010", {"PUBLIC_URL": "http://127.0.0.1:80800"}, "PORT"),
     ("punctual.E011", {"CELERY_WORKER_CONCURRENCY": 0}, "Set WORKER_CONCURRENCY to 1 or more"),
     ("punctual.E011", {"API_RATE_OF_KEY": -1}, "Set API_RATE_OF_KEY to 0 or more"),
     ("punctual.E012", {"METRICS_TOKEN": "metrics"}, "Set METRICS_TOKEN to 20 random"),

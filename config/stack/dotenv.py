@@ -11,6 +11,7 @@ from typing import Any
 
 import environ
 
+NAMELESS = {"Etc/UTC", "Factory", "localtime"}  # in a zone database, and no names of places
 TEMPLATE = """\
 # Settings of this installation, written by `make run`. Real environment variables win over this file.
 # .env.example explains everything that can be set.
@@ -53,10 +54,13 @@ def read(file: Path) -> dict[str, str]:
 def zone_of_machine(localtime: Path = Path("/etc/localtime")) -> str:
     """The IANA name of the zone whose time the machine's clock shows; UTC where it does not tell.
 
-    `localtime` is a link into a zone database, on Linux and macOS alike; TZ wins over it, as everywhere.
+    `localtime` is a link into a zone database, whose folder has another name on macOS (zoneinfo.default) and may have
+    parts (posix, right). TZ wins over it, as everywhere, and is a name or such a file.
     """
-    name = os.environ.get("TZ", "").removeprefix(":") or str(localtime.resolve()).partition("/zoneinfo/")[2]
-    return name if name in zoneinfo.available_timezones() - {"Etc/UTC"} else "UTC"
+    told = os.environ.get("TZ", "").removeprefix(":") or str(localtime)
+    parts = os.path.realpath(told).split("/") if told.startswith("/") else [told]
+    names, known = ("/".join(parts[n:]) for n in range(len(parts))), zoneinfo.available_timezones() - NAMELESS
+    return next((name for name in names if name in known), "UTC")
 
 
 def write_when_missing(file: Path) -> bool:

@@ -102,7 +102,7 @@ def moment(text: str, zone_name: str | None) -> datetime:
         raise ValueError(f"{shown(text)} is a date without a time of day. Write {value:%Y-%m-%d}T14:30.")
     if value.tzinfo is None:
         return from_wall(value, zone_name)
-    _check_year(value)
+    check_year(value)
     return value.astimezone(UTC)
 
 
@@ -112,7 +112,7 @@ def from_wall(value: datetime, zone_name: str | None) -> datetime:
         raise ValueError(
             f"{value.isoformat()} names no time zone. Add an offset (+02:00), a time_zone column, or pass --time-zone."
         )
-    _check_year(value)
+    check_year(value)
     found = value.replace(fold=0, tzinfo=ZoneInfo(zone_name)).astimezone(UTC)
     back = found.astimezone(ZoneInfo(zone_name)).replace(tzinfo=None, fold=0)
     if back != value.replace(fold=0):
@@ -129,11 +129,12 @@ def day(text: str) -> date:
         value = date.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{shown(text)} is not a date. Write it as 2027-03-28.") from None
-    _check_year(value)
+    check_year(value)
     return value
 
 
-def _check_year(value: date) -> None:
+def check_year(value: date) -> None:
+    """Raises ValueError."""
     if value.year not in YEARS:
         raise ValueError(f"the year {value.year} is not between {YEARS[0]} and {YEARS[-1]}")
 

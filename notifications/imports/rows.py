@@ -266,4 +266,15 @@ def payment_row(line: int, cells: Cells, zone: str | None = None) -> PaymentRow 
 def shifted(rows: Iterable[AnyRow | BadRow], by: timedelta) -> Iterator[AnyRow | BadRow]:
     """The same rows, all later by the same time: a file of the past or the far future becomes one of today."""
     for row in rows:
-        yield row if isinstance(row, BadRow) else row.later(by)
+        yield row if isinstance(row, BadRow) else _shifted(row, by)
+
+
+def _shifted(row: AnyRow, by: timedelta) -> AnyRow | BadRow:
+    """A file may span more years than there are after its first row's new one."""
+    name = "starts_at" if isinstance(row, BookingRow) else "due_on"
+    try:
+        later = row.later(by)
+        cell.check_year(getattr(later, name))
+    except (ValueError, OverflowError) as exc:
+        return BadRow.because(row.line, name, f"shifted by {by.days:,} days: {exc}", row.cells)
+    return later

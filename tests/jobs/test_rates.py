@@ -45,6 +45,8 @@ def _nobody_ordered_anything(monkeypatch: pytest.MonkeyPatch) -> None:
         (None, None),
         (0, None),
         ("0/m", None),
+        (1e-3, Rate(1, 1000 * SECOND, 1)),
+        ("1e1/m", Rate(10, 60 * SECOND, 1)),
     ],
 )
 def test_celerys_words_for_a_rate(said: object, rate: Rate | None) -> None:
@@ -53,6 +55,14 @@ def test_celerys_words_for_a_rate(said: object, rate: Rate | None) -> None:
 
 @pytest.mark.parametrize("said", ["often", "10/fortnight", "-1/s", "1/0/s", "/"])
 def test_other_words_are_refused(said: str) -> None:
+    with pytest.raises(ValueError, match="rate_limit="):
+        buckets.parsed(said)
+
+
+@pytest.mark.parametrize("said", ["1e9999999/s", "1E-9999999", "1e+10000000/h"])
+def test_a_number_that_nobody_can_think_of_is_not_thought_of(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """Celery's control takes any text, and its worker would do nothing else meanwhile."""
+    monkeypatch.setattr(buckets, "Fraction", lambda text: pytest.fail(f"{text} is worked out"))
     with pytest.raises(ValueError, match="rate_limit="):
         buckets.parsed(said)
 
@@ -92,7 +102,7 @@ def test_an_order_of_celerys_control_holds_for_all_workers_until_the_next() -> N
     assert Job.objects.filter(state="queued").count() == 5
 
 
-@pytest.mark.parametrize("said", ["99999999999/s", "0.00001/s", "1/0.1s"])
+@pytest.mark.parametrize("said", ["99999999999/s", "0.00001/s", "1/0.1s", "1e99/s", "1e-99/m"])
 def test_a_rate_that_no_bucket_keeps_is_refused_and_not_taken_for_none(said: str) -> None:
     with pytest.raises(ValueError, match="rate_limit="):
         buckets.parsed(said)

@@ -77,6 +77,14 @@ def test_a_template_with_variables_in_the_customers_language(worker: Any) -> Non
     assert mail.outbox[0].body.strip() == "Regen in Köln"
 
 
+def test_how_to_hear_no_more_is_said_in_the_language_of_the_template(worker: Any) -> None:
+    text = "{{ unsubscribe_text }}"
+    MessageTemplate.objects.create(message="weather", channel="email", locale="en", subject="!", text=text)
+    written(template="weather", text="", subject="", customer=alice(locale="de").pk)
+    worker.run_due()
+    assert mail.outbox[0].body.strip() == "No more reminders by email"
+
+
 OWN = {  # (tenant, locale): text
     ("", "en"): "everybody's",
     ("", "de"): "aller",

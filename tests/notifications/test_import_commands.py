@@ -146,6 +146,24 @@ def test_a_shifted_file_has_its_first_reminder_due_in_seconds() -> None:
     assert gaps[1] - gaps[0] == timedelta(minutes=45)
 
 
+def test_what_a_shift_brings_out_of_all_years_is_a_bad_row(noon: Any) -> None:
+    """A file with a first row of long ago, and a mistyped one."""
+    first, last = {**BOOKING, "starts_at": "1980-05-06T10:00"}, {**BOOKING, "starts_at": "2199-05-06T10:00"}
+    code, out, err = run(
+        "import_bookings", bookings_file(first, {**last, "external_id": "B-2"}), first_reminder_in=20.0
+    )
+    assert (code, figures(out)["created"]) == (1, 1) and "line 3: starts_at: shifted by" in err
+    owed = [{**PAYMENT, "due_on": "1980-05-06"}, {**PAYMENT, "external_id": "P-2", "due_on": "2199-05-06"}]
+    code, out, err = run("import_payments", a_file(text_of(owed)), first_due_in=2)
+    assert (code, figures(out)["created"]) == (1, 1) and "line 3: due_on: shifted by" in err
+
+
+@pytest.mark.parametrize("seconds", [-1e10, 1e10, 2.5e11])
+def test_a_shift_to_no_year_that_there_is_makes_no_booking(seconds: float) -> None:
+    code, _, err = run("import_bookings", bookings_file(BOOKING), first_reminder_in=seconds)
+    assert code == 1 and "line 2: starts_at: shifted by" in err and not Booking.objects.exists()
+
+
 def test_a_shift_without_rules_to_shift_to_is_refused() -> None:
     ReminderRule.objects.update(active=False)
     code, _, err = run("import_bookings", bookings_file(BOOKING), first_reminder_in=20.0)

@@ -79,11 +79,15 @@ def test_all_of_our_words_can_be_begun_with() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("message", ".."), ("channel", "../../base"), ("channel", ""), ("locale", "../en"), ("locale", "fr")],
+    [
+        *[("message", ".."), ("message", "m" * 300), ("channel", "../../base"), ("channel", "")],
+        *[("locale", "../en"), ("locale", "fr"), ("locale", "l" * 300)],
+    ],
 )
-def test_no_other_file_can_be_begun_with(name: str, value: str) -> None:
+def test_no_other_file_can_be_begun_with(olga: Client, name: str, value: str) -> None:
     asked = {"message": "booking_upcoming", "channel": "email", "locale": "en"}
     assert beginnings.initial(asked) and beginnings.initial(asked | {name: value}) == {}
+    assert olga.get(reverse(ADD), asked | {name: value}).status_code == 200  # a name longer than any file's, too
 
 
 def test_an_address_left_alone_by_hand_ends_its_reminders_and_lifting_brings_them_back(olga: Client) -> None:

@@ -15,6 +15,7 @@ from notifications import bookings, payments, reach
 from notifications.admin.stories import story
 from notifications.models import Booking, ConsentEvent, Customer, Delivery, InboxItem, Payment
 from tests.factories import DAY, HOUR, MINUTE, alice, bob, make_booking, make_payment
+from tests.virtual import noon as noon
 
 pytestmark = pytest.mark.django_db
 
@@ -266,3 +267,19 @@ def test_the_list_tells_overdue_payments_from_those_to_come(olga: Client) -> Non
     page = olga.get(reverse("admin:notifications_payment_changelist")).content.decode()
     rows = page[page.index("result_list") :].partition("</table>")[0]
     assert sorted(re.findall(r">\s*(open|overdue|paid)\s*</", rows)) == ["open", "overdue", "paid"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "days", "overdue"),  # at noon of UTC it is two in the night of the next day there, and midnight
+    [
+        ("Pacific/Kiritimati", 0, True),
+        ("Pacific/Kiritimati", 1, False),
+        ("Etc/GMT+12", -1, True),
+        ("Etc/GMT+12", 0, False),
+    ],
+)
+def test_a_payment_is_overdue_by_its_own_clocks(olga: Client, noon: Any, zone: str, days: int, overdue: bool) -> None:
+    make_payment(alice())
+    Payment.objects.update(time_zone=zone, due_on=timezone.now().date() + timedelta(days=days))
+    page = olga.get(reverse("admin:notifications_payment_changelist")).content.decode()
+    assert bool(re.search(r">\s*overdue\s*</", page[page.index("result_list") :])) == overdue

@@ -21,6 +21,7 @@ from tests.factories import DAY, MINUTE, alice, bob, make_booking, make_payment
 from tests.virtual import noon as noon
 
 pytestmark = pytest.mark.django_db
+SPACES = {0xA0: " ", 0x202F: " "}  # unbreakable ones
 
 
 def delivery_of(anchor: Booking | Payment, channel: str = "email", message: str = "") -> Delivery:
@@ -74,8 +75,33 @@ def test_a_time_has_no_seconds_and_names_its_zone(locale: str) -> None:
     for said, zone in ((facts["starts"], "Europe/Berlin"), (facts["starts_for_customer"], "Asia/Kathmandu")):
         there = starts.astimezone(ZoneInfo(zone))
         for part in (format_date(there, "full", locale=locale), format_time(there, "short", locale=locale)):
-            assert part in said
+            assert part.translate(SPACES) in said
         assert not re.search(r"(?<!\d)37(?!\d)", said) and get_timezone_name(there, locale=locale) in said
+
+
+def test_a_time_makes_no_second_sms_of_one() -> None:
+    """English writes "2:00 PM" with a space that no SMS has, and all of its text would need two bytes a letter."""
+    said = rendering.facts_of(make_booking(everyone(time_zone="Asia/Kathmandu")), everyone(locale="en", name="Bob"))
+    for name in ("starts", "starts_for_customer"):
+        assert segments.count(f"Dear Alice, your haircut is on {said[name]}. See you!") == 1
+
+
+def test_how_to_hear_no_more_is_said_in_the_language_of_the_words() -> None:
+    words = {"message": "hello", "channel": "email", "locale": "en", "subject": "Hi"}
+    MessageTemplate.objects.create(**words, text="{{ unsubscribe_text }}")
+    booking = make_booking(everyone(locale="de"))
+    assert rendering.render(delivery_of(booking, message="hello")).text == "No more reminders by email\n"
+    MessageTemplate.objects.update(locale="de")
+    assert rendering.render(delivery_of(booking, message="hello")).text == "Keine Erinnerungen mehr per E-Mail\n"
+
+
+def test_words_of_a_locale_that_nobody_knows_are_taken_for_the_customers() -> None:
+    words = {"message": "hello", "channel": "email", "locale": "german", "subject": "!"}
+    MessageTemplate.objects.create(**words, text="{{ starts }} {{ locale }} {{ unsubscribe_text }}")
+    booking = make_booking(everyone(locale="de"))
+    said = rendering.render(delivery_of(booking, message="hello")).text
+    assert format_date(booking.local_start, "full", locale="de") in said
+    assert said.endswith(" de Keine Erinnerungen mehr per E-Mail\n")
 
 
 def test_amounts_are_in_the_language_of_the_owners_words() -> None:

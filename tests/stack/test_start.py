@@ -90,22 +90,36 @@ def test_dotenv_is_written_once_for_its_owner_alone(tmp_path):
         ("America/New_York", "Europe/Berlin", "America/New_York"),
         (":Europe/Paris", None, "Europe/Paris"),
         ("CET-1CEST", "Europe/Berlin", "UTC"),  # another time than the link's, and no name
+        (":{localtime}", "Europe/Berlin", "Europe/Berlin"),  # so that programs do not look at the link each time
+        ("{localtime}", "Europe/Berlin", "Europe/Berlin"),
+        ("localtime", "Europe/Berlin", "UTC"),
+        (None, "posix/Europe/Berlin", "Europe/Berlin"),
+        (None, "right/America/Indiana/Knox", "America/Indiana/Knox"),
+        (None, "Factory", "UTC"),
+        (None, "localtime", "UTC"),
         (None, "Etc/UTC", "UTC"),
         (None, None, "UTC"),
     ],
 )
-def test_a_new_dotenv_names_the_zone_of_the_machine(tmp_path, monkeypatch, variable, linked, zone):
+@pytest.mark.parametrize("folder", ["zoneinfo", "zoneinfo.default"])
+def test_a_new_dotenv_names_the_zone_of_the_machine(tmp_path, monkeypatch, variable, linked, zone, folder):
     """A salon in Berlin that types 14:00 means 14:00 in Berlin."""
+    localtime = tmp_path / "link"
     if variable is None:
         monkeypatch.delenv("TZ", raising=False)
     else:
-        monkeypatch.setenv("TZ", variable)
-    localtime = tmp_path / "localtime"
+        monkeypatch.setenv("TZ", variable.format(localtime=localtime))
     if linked:
-        (tmp_path / "zoneinfo" / linked).parent.mkdir(parents=True)
-        (tmp_path / "zoneinfo" / linked).touch()
-        localtime.symlink_to(tmp_path / "zoneinfo" / linked)
+        (tmp_path / folder / linked).parent.mkdir(parents=True)
+        (tmp_path / folder / linked).touch()
+        localtime.symlink_to(tmp_path / folder / linked)
     assert dotenv.zone_of_machine(localtime) == zone
+
+
+def test_a_link_in_a_circle_names_no_zone(tmp_path, monkeypatch):
+    monkeypatch.delenv("TZ", raising=False)
+    (tmp_path / "localtime").symlink_to("localtime")
+    assert dotenv.zone_of_machine(tmp_path / "localtime") == "UTC"
 
 
 def test_a_missing_secret_key_is_asked_for(tmp_path, monkeypatch):
