@@ -129,7 +129,7 @@ INTENT = [
     mutant(
         "superseded: by what is told at this moment not to have arrived",
         "notifications/outcomes.py:gave_way",
-        "fallbacks.hold_anchor(delivery)",
+        "hold(delivery)",
         "pass",
         f"{NOT_LOST}test_that_it_did_not_arrive_is_told_while_the_other_gives_way",
     ),
