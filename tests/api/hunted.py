@@ -9,7 +9,7 @@ from tests.factories import alice, bob, make_booking, make_job, make_payment
 def scene() -> str:
     """Returns the key."""
     ReminderRule.objects.update(quiet_from=None, quiet_until=None)
-    for customer in (alice(external_id="c-1"), bob()):
+    for customer in (alice(external_id="crm-1"), bob()):
         make_booking(customer, location="Clinic")
         make_payment(customer)
     MessageTemplate.objects.create(message="booking_upcoming", channel="email", subject="Soon", text="Soon")

@@ -12,7 +12,7 @@ from tests.factories import alice, make_booking, make_payment
 
 ALL = tuple(SCOPES)
 BLIND = tuple(scope for scope in SCOPES if scope not in ("customers:reveal", "inbox:issue"))
-SECRET = ("Alice", "Ähre", "alice@example.com", "+4915123456789", "c-1", "whsec_", "hooks.example.com")
+SECRET = ("Alice", "Ähre", "alice@example.com", "+4915123456789", "crm-1", "whsec_", "hooks.example.com")
 
 
 def in_days(days: float) -> datetime:
@@ -23,7 +23,7 @@ def in_days(days: float) -> datetime:
 def known_customer(**fields: Any) -> Customer:
     """With everything that is to be masked."""
     usual = {
-        "external_id": "c-1",
+        "external_id": "crm-1",
         "phone": "+4915123456789",
         "webhook_url": "https://hooks.example.com/a",
         "webhook_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",

@@ -13,7 +13,7 @@ from tests.factories import bob, make_booking
 pytestmark = pytest.mark.django_db
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ALICE = {
-    "external_id": "c-1",
+    "external_id": "crm-1",
     "name": "Alice Ähre",
     "email": "alice@example.com",
     "phone": "+4915123456789",
@@ -63,7 +63,7 @@ def test_who_may_not_see_customers_may_make_them_but_reads_them_masked(blind: Ca
 @pytest.mark.parametrize("query", ["search={}", "email={}", "phone={}", "external_id={}"])
 def test_who_may_not_see_customers_cannot_look_for_them(blind: Caller, query: str) -> None:
     known_customer()
-    hits = ("alice@example.com", "alice", "%2B4915123456789", "c-1", "a", "nobody")
+    hits = ("alice@example.com", "alice", "%2B4915123456789", "crm-1", "a", "nobody")
     answers = [blind.ask("get", f"customers?{query.format(word)}") for word in hits]
     assert {one.status_code for one in answers} == {403}
     assert len({one.content for one in answers}) == 1
@@ -96,7 +96,7 @@ def test_customers_are_found(program: Caller) -> None:
 
     assert found("") == [bob_.pk, alice_.pk]
     assert found("search=ali%20hre") == found("email=ALICE@example.com") == [alice_.pk]
-    assert found("phone=%2B4915123456789") == found("external_id=c-1") == [alice_.pk]
+    assert found("phone=%2B4915123456789") == found("external_id=crm-1") == [alice_.pk]
     assert found("search=bob%20ali") == []
 
 

@@ -17,7 +17,7 @@ from tests.factories import make_job
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize("guess", ["alice@example.com", "Alice Ähre", "c-1"])
+@pytest.mark.parametrize("guess", ["alice@example.com", "Alice Ähre", "crm-1"])
 def test_a_search_among_jobs_does_not_tell_who_may_not_see_customers_whether_a_guess_is_right(
     caller: Make, guess: str
 ) -> None:

@@ -185,7 +185,7 @@ def test_a_list_is_word_for_word_what_it_was_before_the_other_had_anything(mine:
             "tag": ["theirs"],
             "search": ["theirs", "theirs-failed", "zoe@example.org", "Zoë Zander"],
             "signature": ["Theirs: no"],
-            "external_id": ["c-1"],
+            "external_id": ["crm-1"],
             "email": ["zoe@example.org"],
             "state": ["failed"],
             "task": ["probe.ok"],
