@@ -13,15 +13,19 @@ import pytest
 TESTS = Path(__file__).parent
 # Every case of a large table, or a process for each: not what one wants to wait for after each change.
 WIDE = {
-    *(f"jobs/test_{name}.py" for name in ("command_processes", "ledger_machine", "occurrences", "plans")),
+    *(f"jobs/test_{name}.py" for name in ("broker", "command_processes", "ledger_machine", "occurrences", "plans")),
+    "jobs/test_scopes.py",
     *(
         f"notifications/test_{name}.py"
-        for name in ("delivery_machine", "permission_matrix", "simulation", "tenant_forms", "tenant_pages")
+        for name in ("delivery_machine", "import_costs", "one_moment", "permission_matrix", "simulation")
     ),
-    *(f"api/test_{name}.py" for name in ("hostile_fields", "matrix", "tenants_everywhere")),
-    *("library/test_files.py", "model/test_model.py", "reports/test_mails.py", "reports/test_mail_accidents.py"),
-    *("test_absurd_words.py", "test_attacks_on_privacy.py", "test_docs_operating.py", "test_hostile_addresses.py"),
-    *("test_operator_commands.py", "test_roles.py"),
+    *("notifications/test_tenant_forms.py", "notifications/test_tenant_pages.py"),
+    *(f"api/test_{name}.py" for name in ("hostile_fields", "matrix", "slow_clients", "tenants_everywhere")),
+    *("library/test_export_rights.py", "library/test_file_matrix.py", "library/test_files.py", "model/test_model.py"),
+    *("reports/test_mails.py", "reports/test_mail_accidents.py"),
+    *("test_absurd_words.py", "test_attacks_on_privacy.py", "test_compose.py", "test_custom_jobs.py"),
+    *("test_docs_operating.py", "test_elsewhere.py", "test_operator_commands.py", "test_roles.py"),
+    "test_wrong_settings.py",
 }
 # A mark is a request too: pytest-django adds these for it when the test begins.
 FIXTURES = {"db", "transactional_db", "django_db_setup", "django_db_serialized_rollback"}
