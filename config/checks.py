@@ -200,10 +200,11 @@ def check_early_acks(app_configs: Apps, **_: Any) -> list[CheckMessage]:
 def check_public_url(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     try:
         url = urlsplit(settings.PUBLIC_URL)
-        if url.scheme in ("http", "https") and url.hostname and url.port != 0:
-            return []
+        leads_somewhere = url.scheme in ("http", "https") and url.hostname and url.port != 0
     except ValueError:  # a port that is none
-        pass
+        leads_somewhere = False
+    if leads_somewhere:
+        return []
     hint = "Set PUBLIC_URL to the address that people open, such as https://bookings.example.com; its default has PORT"
     return [Error(f"PUBLIC_URL is not an address: {settings.PUBLIC_URL!r}.", hint=hint, id="punctual.E010")]
 
